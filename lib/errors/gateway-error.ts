@@ -84,7 +84,8 @@ export function errorCode(error: unknown): string | undefined {
 /** A short description for a log line; never a stack, never for a user. */
 export function errorText(error: unknown): string {
   if (GatewayError.is(error) || types.isNativeError(error)) return error.message
-  if (typeof error === 'object' && error !== null && 'message' in error) return String(error.message)
+  if (typeof error === 'object' && error !== null && 'message' in error)
+    return String(error.message)
   return String(error)
 }
 
@@ -104,13 +105,21 @@ export function asGatewayError(error: unknown, doing = 'serving the request'): G
   if (GatewayError.is(error)) return error
   const code = errorCode(error)
   if (code !== undefined && UNREACHABLE.has(code)) {
-    return new GatewayError('ServiceUnavailable', `${doing}: the server behind the gateway cannot be reached (${code}); try again`, {
-      id: 1503,
-      cause: error,
-    })
+    return new GatewayError(
+      'ServiceUnavailable',
+      `${doing}: the server behind the gateway cannot be reached (${code}); try again`,
+      {
+        id: 1503,
+        cause: error,
+      },
+    )
   }
-  return new GatewayError('InternalError', `${doing} failed inside the gateway; ask its operator for the log of this moment`, {
-    id: 1500,
-    cause: error,
-  })
+  return new GatewayError(
+    'InternalError',
+    `${doing} failed inside the gateway; ask its operator for the log of this moment`,
+    {
+      id: 1500,
+      cause: error,
+    },
+  )
 }

@@ -6,7 +6,14 @@
  */
 
 /** Channel byte of the WebSocket subprotocols v4 and v5. */
-export const CHANNEL_ID = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const
+export const CHANNEL_ID = {
+  stdin: 0,
+  stdout: 1,
+  stderr: 2,
+  error: 3,
+  resize: 4,
+  close: 255,
+} as const
 
 /** Names of the SPDY `streamType` header, in the order the client creates them. */
 export const STREAM_NAMES = ['error', 'stdin', 'stdout', 'stderr', 'resize'] as const

@@ -1,0 +1,204 @@
+/**
+ * JSON requests of the gateway to the API server.
+ *
+ * client-node's generated clients lose the Status body of a refused upgrade and
+ * cannot impersonate per request, so control-plane calls and the pass-through
+ * share this one path over `node:https` and its connection pool.
+ */
+import { Agent, request as httpsRequest } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+
+import { GatewayError, asGatewayError } from '../errors/gateway-error.ts'
+import type { Status } from '../errors/status.ts'
+import type { ApiEndpoint } from './endpoint.ts'
+
+export type { ApiEndpoint } from './endpoint.ts'
+
+export type HeaderMap = Record<string, string | string[]>
+
+/** The API server answered, and the answer was no. Carries its own words. */
+export class UpstreamStatusError extends Error {
+  override readonly name = 'UpstreamStatusError'
+  readonly httpCode: number
+  readonly status: Status
+
+  constructor(httpCode: number, status: Status) {
+    super(status.message ?? `HTTP ${httpCode}`)
+    this.httpCode = httpCode
+    this.status = status
+  }
+
+  static is(error: unknown): error is UpstreamStatusError {
+    return (
+      typeof error === 'object' &&
+      error !== null &&
+      (error as { name?: unknown }).name === 'UpstreamStatusError'
+    )
+  }
+}
+
+/** True for a refusal by the API server with this HTTP code. */
+export function isUpstreamCode(error: unknown, httpCode: number): boolean {
+  return UpstreamStatusError.is(error) && error.httpCode === httpCode
+}
+
+/** Reads a refusal's body; text that is no Status is wrapped, never lost. */
+export function statusFromBody(httpCode: number, body: Uint8Array): Status {
+  const text = Buffer.from(body).toString('utf8')
+  try {
+    const parsed: unknown = JSON.parse(text)
+    if (
+      typeof parsed === 'object' &&
+      parsed !== null &&
+      (parsed as { kind?: unknown }).kind === 'Status'
+    ) {
+      return parsed as Status
+    }
+  } catch {
+    // Not JSON: kubelet and proxies answer plain text.
+  }
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: text.slice(0, 500) || `the API server answered HTTP ${httpCode}`,
+    code: httpCode,
+  }
+}
+
+export interface RequestOptions {
+  body?: unknown
+  contentType?: string
+  headers?: HeaderMap
+  signal?: AbortSignal
+  /** Whole exchange, body included; default 10 s. 0 = no limit. */
+  timeoutMs?: number
+}
+
+export interface ApiClient {
+  readonly endpoint: ApiEndpoint
+  readonly agent: Agent
+  /** One JSON exchange. @throws UpstreamStatusError, or GatewayError when unreachable. */
+  request<T>(method: string, path: string, options?: RequestOptions): Promise<T>
+  /** A 2xx response whose body the caller reads or destroys. */
+  open(method: string, path: string, options?: RequestOptions): Promise<IncomingMessage>
+  close(): void
+}
+
+const MAX_BODY_BYTES = 64 * 1024 * 1024
+const DEFAULT_TIMEOUT_MS = 10_000
+
+async function readBody(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > MAX_BODY_BYTES) {
+      response.destroy()
+      throw new GatewayError('BadGateway', 'the API server sent an answer over 64 MiB')
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, size)
+}
+
+export function createApiClient(endpoint: ApiEndpoint): ApiClient {
+  const agent = new Agent({
+    keepAlive: true,
+    // Below kube-apiserver's own idle time, so that we never write into a closing connection.
+    keepAliveMsecs: 30_000,
+    maxSockets: 512,
+    maxFreeSockets: 32,
+    scheduling: 'lifo',
+    ...endpoint.tls,
+  })
+
+  async function exchange(
+    method: string,
+    path: string,
+    options: RequestOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<IncomingMessage> {
+    const payload =
+      options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body))
+    const authorization = await endpoint.authorization()
+    const headers: HeaderMap = {
+      accept: 'application/json',
+      'user-agent': 'podgate',
+      ...options.headers,
+      ...(authorization === undefined ? {} : { authorization }),
+      ...(payload === undefined
+        ? {}
+        : {
+            'content-type': options.contentType ?? 'application/json',
+            'content-length': String(payload.length),
+          }),
+    }
+    return await new Promise<IncomingMessage>((resolve, reject) => {
+      const request = httpsRequest({
+        host: endpoint.host,
+        port: endpoint.port,
+        path: endpoint.basePath + path,
+        method,
+        headers,
+        agent,
+        ...(signal === undefined ? {} : { signal }),
+      })
+      request.on('error', reject)
+      request.on('response', resolve)
+      request.end(payload)
+    })
+  }
+
+  async function open(
+    method: string,
+    path: string,
+    options: RequestOptions = {},
+  ): Promise<IncomingMessage> {
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+    const signals = [
+      ...(options.signal === undefined ? [] : [options.signal]),
+      ...(timeoutMs === 0 ? [] : [AbortSignal.timeout(timeoutMs)]),
+    ]
+    try {
+      const signal = signals.length === 0 ? undefined : AbortSignal.any(signals)
+      const response = await exchange(method, path, options, signal)
+      response.on('error', () => undefined)
+      const code = response.statusCode ?? 0
+      if (code >= 200 && code < 300) return response
+      throw new UpstreamStatusError(code, statusFromBody(code, await readBody(response)))
+    } catch (error) {
+      throw upstreamError(error, method, path)
+    }
+  }
+
+  return {
+    endpoint,
+    agent,
+    open,
+    async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+      const response = await open(method, path, options)
+      try {
+        return JSON.parse((await readBody(response)).toString('utf8')) as T
+      } catch (error) {
+        throw upstreamError(error, method, path)
+      }
+    },
+    close() {
+      agent.destroy()
+    },
+  }
+}
+
+function upstreamError(error: unknown, method: string, path: string): unknown {
+  if (UpstreamStatusError.is(error) || GatewayError.is(error)) return error
+  const name = (error as { name?: unknown } | null)?.name
+  if (name === 'TimeoutError' || name === 'AbortError') {
+    return new GatewayError('Timeout', 'the API server did not answer in time; try again', {
+      id: 1504,
+      cause: error,
+    })
+  }
+  return asGatewayError(error, `${method} ${path.split('?')[0] ?? path}`)
+}
