@@ -1,0 +1,102 @@
+/**
+ * The rest of the Kubernetes API: streamed both ways, byte for byte, as the
+ * impersonated user. Nothing is buffered; a watch's first bytes leave at once.
+ */
+import { request as httpsRequest } from 'node:https'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+
+import { GatewayError, asGatewayError } from '../errors/gateway-error.ts'
+import type { ApiClient } from '../kube/api-client.ts'
+import { requestHeaders, responseHeaders } from './headers.ts'
+import type { RequestInfo } from './request-info.ts'
+
+function hasBody(request: IncomingMessage): boolean {
+  return (
+    request.headers['transfer-encoding'] !== undefined ||
+    (request.headers['content-length'] ?? '0') !== '0'
+  )
+}
+
+function framing(request: IncomingMessage): Record<string, string> {
+  const length = request.headers['content-length']
+  if (request.headers['transfer-encoding'] !== undefined) return { 'transfer-encoding': 'chunked' }
+  return length === undefined ? {} : { 'content-length': length }
+}
+
+/** What the API server's answer means for the client when it is not simply passed on. */
+function refusalOf(upstream: IncomingMessage): GatewayError | undefined {
+  const code = upstream.statusCode ?? 0
+  if (code === 401) {
+    return new GatewayError(
+      'ServiceUnavailable',
+      "the cluster does not accept the gateway's own credentials; ask the gateway's operator to renew them",
+      { id: 1505 },
+    )
+  }
+  // A redirect would carry the caller's identity to a place nobody decided on (CVE-2020-8559, CVE-2022-3172).
+  if (code >= 300 && code < 400 && code !== 304) {
+    return new GatewayError(
+      'BadGateway',
+      'the API server answered with a redirect, which the gateway does not follow',
+      { id: 1506 },
+    )
+  }
+  return undefined
+}
+
+/**
+ * Resolves when the exchange is over, rejects with what to answer when nothing
+ * has been answered yet.
+ */
+export async function passThrough(
+  client: ApiClient,
+  info: RequestInfo,
+  identityHeaders: Record<string, string | string[]>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const authorization = await client.endpoint.authorization()
+  const { host, port, basePath } = client.endpoint
+  await new Promise<void>((resolve, reject) => {
+    const upstream: ClientRequest = httpsRequest({
+      host,
+      port,
+      method: info.method,
+      path: basePath + info.path + (info.query === '' ? '' : `?${info.query}`),
+      headers: {
+        ...requestHeaders(request.headers),
+        ...framing(request),
+        ...(authorization === undefined ? {} : { authorization }),
+        ...identityHeaders,
+      },
+      agent: client.agent,
+    })
+    response.once('close', () => {
+      upstream.destroy()
+      resolve()
+    })
+    upstream.on('error', (error) => {
+      if (response.headersSent) response.destroy()
+      else reject(asGatewayError(error, 'passing the request to the cluster'))
+    })
+    upstream.on('response', (answer) => {
+      answer.on('error', () => response.destroy())
+      const refusal = refusalOf(answer)
+      if (refusal !== undefined) {
+        answer.destroy()
+        reject(refusal)
+        return
+      }
+      response.writeHead(answer.statusCode ?? 502, responseHeaders(answer.headers))
+      // Node keeps the head back until the first body byte; a quiet watch has none.
+      response.flushHeaders()
+      answer.pipe(response)
+      // A body that breaks off must not look complete.
+      answer.once('close', () => {
+        if (!answer.complete) response.destroy()
+      })
+    })
+    if (hasBody(request)) request.pipe(upstream)
+    else upstream.end()
+  })
+}
