@@ -45,7 +45,7 @@ const oidc = z.strictObject({
   caFile: z.string().min(1).optional(),
 })
 
-const schema: z.ZodType<GatewayConfig, unknown> = z.strictObject({
+const schema: z.ZodType<GatewayConfig> = z.strictObject({
   listen: z.strictObject({
     host,
     port: port.default(8443),

@@ -104,7 +104,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     const startedAt = now()
     const body = await client.request<ListResponse<T>>('GET', path, { signal: stop.signal })
     const seen = new Set(body.items.map(keyOf))
-    for (const object of [...store.values()]) if (!seen.has(keyOf(object))) drop(object)
+    for (const object of store.values()) if (!seen.has(keyOf(object))) drop(object)
     for (const object of body.items) {
       const known = store.get(keyOf(object))
       const changed = known?.metadata.resourceVersion !== object.metadata.resourceVersion
