@@ -1,0 +1,3 @@
+module podgate.dev/test/cluster/pause
+
+go 1.24.0
