@@ -1,0 +1,64 @@
+/**
+ * What a failure of the MongoDB driver means for us: try again, or give up.
+ */
+import { errorText, GatewayError } from '../errors/gateway-error.ts'
+
+const DUPLICATE_KEY = 11000
+
+/**
+ * Server codes after which the same write may be made again: elections, shutdowns, broken links
+ * between members, and a write that is there but not yet on a majority.
+ */
+const TRANSIENT_CODES = new Set([
+  6, 7, 50, 64, 79, 89, 91, 100, 112, 133, 134, 189, 262, 9001, 10107, 11600, 11602, 13388, 13435,
+  13436,
+])
+
+/** Failures between us and the server, told by the driver before or instead of the server's answer. */
+const CONNECTION_ERROR = /Network|ServerSelection|Pool|WaitQueue|Topology|NotConnected|ClientClosed/
+
+interface DriverError {
+  name: string
+  code: unknown
+  writeConcernError: unknown
+}
+
+function describe(error: unknown): DriverError {
+  if (typeof error !== 'object' || error === null) {
+    return { name: '', code: undefined, writeConcernError: undefined }
+  }
+  const { name, code, result } = error as { name?: unknown; code?: unknown; result?: unknown }
+  const writeConcernError =
+    typeof result === 'object' && result !== null && 'writeConcernError' in result
+      ? result.writeConcernError
+      : undefined
+  return { name: typeof name === 'string' ? name : '', code, writeConcernError }
+}
+
+export function isDuplicateKey(error: unknown): boolean {
+  return describe(error).code === DUPLICATE_KEY
+}
+
+export function isTransient(error: unknown): boolean {
+  const { name, code, writeConcernError } = describe(error)
+  if (name === 'MongoWriteConcernError' || writeConcernError !== undefined) return true
+  if (typeof code === 'number' && TRANSIENT_CODES.has(code)) return true
+  return CONNECTION_ERROR.test(name)
+}
+
+/** The error a TranscriptStore rejects with. */
+export function storeError(error: unknown, doing: string): GatewayError {
+  if (GatewayError.is(error)) return error
+  const cause = { cause: error, id: 1012 }
+  return isTransient(error)
+    ? new GatewayError(
+        'ServiceUnavailable',
+        `${doing}: MongoDB cannot be reached; try again`,
+        cause,
+      )
+    : new GatewayError(
+        'InternalError',
+        `${doing}: MongoDB refused it; ask the gateway's operator for the log of this moment`,
+        { ...cause, cause: new Error(errorText(error), { cause: error }) },
+      )
+}
