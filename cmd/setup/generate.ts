@@ -34,7 +34,7 @@ async function generate(): Promise<Map<string, string>> {
   const files = new Map<string, string>()
   for (const name of (await readdir(CRDS)).toSorted()) {
     if (!name.endsWith('.yaml')) continue
-    const crd = parse(await readFile(join(CRDS, name), 'utf8')) as CustomResourceDefinition
+    const crd: CustomResourceDefinition = parse(await readFile(join(CRDS, name), 'utf8'))
     const path = join(API, `${kebabCase(crd.spec.names.kind)}.generated.ts`)
     files.set(path, renderTypes(crd, `crds/${name}`))
   }

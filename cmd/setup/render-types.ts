@@ -7,7 +7,7 @@ export interface Schema {
   type?: string
   description?: string
   enum?: string[]
-  default?: unknown
+  default?: string
   required?: string[]
   properties?: Record<string, Schema>
   additionalProperties?: Schema
@@ -46,7 +46,7 @@ function wrap(text: string, width: number): string[] {
 }
 
 function renderComment(schema: Schema, indent: string): string {
-  const fallback = schema.default === undefined ? '' : ` Default: ${String(schema.default)}.`
+  const fallback = schema.default === undefined ? '' : ` Default: ${schema.default}.`
   const text = ((schema.description ?? '') + fallback).trim().replaceAll('*/', '*\u200b/')
   if (text === '') return ''
   if (indent.length + text.length + 7 <= WIDTH) return `${indent}/** ${text} */\n`

@@ -1,0 +1,169 @@
+/**
+ * From an AccessPolicy or ClusterAccessPolicy to what evaluation needs.
+ *
+ * Never throws. What does not compile is kept as an error, and the part it stands in is taken in
+ * the sense that refuses more: an unreadable selector selects everything, and evaluation refuses
+ * whatever a policy with errors matches.
+ */
+import type { AccessPolicy } from '../api/access-policy.generated.ts'
+import type { ClusterAccessPolicy } from '../api/cluster-access-policy.generated.ts'
+import type { MaskSpec, Operation, PolicyRef, Subject } from './decision.ts'
+import { parseDuration } from './duration.ts'
+import { selectorError, type LabelSelector } from './label-selector.ts'
+
+export interface FieldError {
+  /** The exact place, such as `spec.masking.patterns[0].pattern`. */
+  field: string
+  message: string
+}
+
+export interface CompiledPolicy {
+  ref: PolicyRef
+  effect: 'Allow' | 'Deny'
+  subjects: Subject[]
+  operations: Operation[]
+  namespaceSelector: LabelSelector
+  podSelector: LabelSelector
+  /** Globs; empty means every container. */
+  containers: string[]
+  approval: { approvers: Subject[]; waitMs: number; validForMs: number } | undefined
+  masking: MaskSpec | undefined
+  errors: FieldError[]
+}
+
+export interface CompileContext {
+  /** Of the policy's content; see policyDigest in lib/approval. */
+  digest: string
+  /**
+   * Compiles the masks for a try, with the code that will run them, and tells what is wrong. The
+   * field is relative to `spec.masking`, such as `patterns[0].pattern`, or empty.
+   */
+  checkMasking(masking: MaskSpec): FieldError | undefined
+}
+
+type Policy = AccessPolicy | ClusterAccessPolicy
+
+const DEFAULT_WAIT_MS = 5 * 60_000
+const DEFAULT_VALID_FOR_MS = 30 * 60_000
+
+const ALL_OPERATIONS: Operation[] = ['Exec', 'Attach']
+
+export function compilePolicy(object: Policy, context: CompileContext): CompiledPolicy {
+  const ref = refOf(object, context.digest)
+  const errors: FieldError[] = []
+  try {
+    return { ref, ...compileSpec(object, context, errors), errors }
+  } catch {
+    // Not of the schema's shape at all, so from before or beside it. Refuse all that it could mean.
+    errors.push({ field: 'spec', message: 'does not fit the schema of this version' })
+    return {
+      ref,
+      effect: 'Deny',
+      subjects: [EVERYBODY],
+      operations: ALL_OPERATIONS,
+      namespaceSelector: {},
+      podSelector: {},
+      containers: [],
+      approval: undefined,
+      masking: undefined,
+      errors,
+    }
+  }
+}
+
+function refOf(object: Policy, digest: string): PolicyRef {
+  const { name, namespace, uid = '' } = object.metadata
+  return object.kind === 'AccessPolicy' && namespace !== undefined
+    ? { kind: object.kind, namespace, name, uid, digest }
+    : { kind: object.kind, name, uid, digest }
+}
+
+function compileSpec(
+  object: Policy,
+  context: CompileContext,
+  errors: FieldError[],
+): Omit<CompiledPolicy, 'ref' | 'errors'> {
+  const { effect = 'Allow', subjects, match } = object.spec
+  if (effect !== 'Allow' && effect !== 'Deny') {
+    errors.push({ field: 'spec.effect', message: 'is neither Allow nor Deny' })
+  }
+  const namespaceSelector =
+    object.kind === 'ClusterAccessPolicy' ? object.spec.match.namespaceSelector : undefined
+  return {
+    effect: effect === 'Allow' ? 'Allow' : 'Deny',
+    subjects: compileSubjects(subjects, errors),
+    operations: [...match.operations],
+    namespaceSelector: compileSelector(namespaceSelector, 'namespaceSelector', errors),
+    podSelector: compileSelector(match.podSelector, 'podSelector', errors),
+    containers: [...(match.containers ?? [])],
+    approval: compileApproval(object.spec.approval, errors),
+    masking: compileMasking(object.spec.masking, context, errors),
+  }
+}
+
+const EVERYBODY: Subject = { kind: 'Group', name: 'system:authenticated' }
+
+function compileSubjects(subjects: Subject[], errors: FieldError[]): Subject[] {
+  return subjects.map(({ kind, name }, index) => {
+    if (kind === 'User' || kind === 'Group') return { kind, name }
+    errors.push({ field: `spec.subjects[${index}].kind`, message: 'is neither User nor Group' })
+    return EVERYBODY
+  })
+}
+
+function compileSelector(
+  selector: LabelSelector | undefined,
+  name: string,
+  errors: FieldError[],
+): LabelSelector {
+  if (selector === undefined) return {}
+  const error = selectorError(selector)
+  if (error === undefined) return selector
+  errors.push({ field: `spec.match.${name}.${error.field}`, message: error.message })
+  return {}
+}
+
+function compileApproval(
+  approval: AccessPolicy['spec']['approval'],
+  errors: FieldError[],
+): CompiledPolicy['approval'] {
+  if (approval === undefined || approval.mode === 'Never') return undefined
+  if (approval.mode !== 'Session') {
+    errors.push({ field: 'spec.approval.mode', message: 'is neither Never nor Session' })
+  }
+  const approvers = (approval.approvers ?? []).map(({ kind, name }) => ({ kind, name }))
+  if (approvers.length === 0) {
+    errors.push({ field: 'spec.approval.approvers', message: 'names nobody' })
+  }
+  const duration = (field: 'wait' | 'validFor', fallback: number): number => {
+    const text = approval[field]
+    const ms = text === undefined ? fallback : parseDuration(text)
+    if (ms !== undefined && ms > 0) return ms
+    errors.push({ field: `spec.approval.${field}`, message: 'is not a duration such as 5m' })
+    return fallback
+  }
+  return {
+    approvers,
+    waitMs: duration('wait', DEFAULT_WAIT_MS),
+    validForMs: duration('validFor', DEFAULT_VALID_FOR_MS),
+  }
+}
+
+function compileMasking(
+  masking: AccessPolicy['spec']['masking'],
+  context: CompileContext,
+  errors: FieldError[],
+): MaskSpec | undefined {
+  if (masking === undefined) return undefined
+  const spec: MaskSpec = {
+    detectors: [...(masking.detectors ?? [])],
+    patterns: (masking.patterns ?? []).map(({ name, pattern }) => ({ name, pattern })),
+    mode: masking.mode ?? 'Redact',
+  }
+  const error = context.checkMasking(spec)
+  if (error !== undefined) {
+    const field = error.field === '' ? 'spec.masking' : `spec.masking.${error.field}`
+    errors.push({ field, message: error.message })
+  }
+  return spec
+}

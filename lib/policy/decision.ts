@@ -1,0 +1,55 @@
+/** What a request may do, as the policies say: the words of the answer. */
+
+export type Operation = 'Exec' | 'Attach'
+
+export interface Subject {
+  kind: 'User' | 'Group'
+  name: string
+}
+
+/** Names one version of one policy. */
+export interface PolicyRef {
+  kind: 'AccessPolicy' | 'ClusterAccessPolicy'
+  namespace?: string
+  name: string
+  uid: string
+  digest: string
+}
+
+export interface MaskSpec {
+  detectors: string[]
+  patterns: { name: string; pattern: string }[]
+  mode: 'Redact'
+}
+
+/** One policy's approvers: any one of the subjects will do. Sets of several policies all count. */
+export interface ApproverSet {
+  policy: PolicyRef
+  subjects: Subject[]
+}
+
+export interface ApprovalDemand {
+  /** One set per policy that demands approval; never empty. Each set must be satisfied. */
+  approvers: ApproverSet[]
+  /** How long a terminal waits. */
+  waitMs: number
+  /** How long an approval can be used. */
+  validForMs: number
+}
+
+export interface Obligations {
+  masking: MaskSpec | undefined
+}
+
+/** Numbers of docs/messages.md: refused by a policy, by no policy, by a policy that is not ready. */
+export type DenyId = 1001 | 1002 | 1003
+
+export type Decision =
+  | { kind: 'deny'; id: DenyId; message: string; policy?: PolicyRef }
+  | { kind: 'allow'; policies: PolicyRef[]; obligations: Obligations }
+  | {
+      kind: 'requireApproval'
+      policies: PolicyRef[]
+      obligations: Obligations
+      approval: ApprovalDemand
+    }
