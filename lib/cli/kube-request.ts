@@ -170,7 +170,7 @@ function queryString(query: KubeRequest['query']): string {
   for (const [key, value] of Object.entries(query ?? {})) {
     if (value !== undefined) params.append(key, String(value))
   }
-  return params.size === 0 ? '' : `?${params}`
+  return params.size === 0 ? '' : `?${params.toString()}`
 }
 
 async function readBody(
