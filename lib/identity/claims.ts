@@ -94,7 +94,7 @@ export function userFromClaims(
   const uid = nameOf(claims, 'sub')
   return {
     username: checkName('user name', rules.usernamePrefix + username),
-    uid: checkName('claim "sub"', uid),
+    uid: checkHeaderSafe('claim "sub"', uid),
     groups: groupsOf(claims, rules),
     extra: {},
     expiresAt,
@@ -149,13 +149,18 @@ function refuseDistributedGroups(claims: Claims, groupsClaim: string): void {
 /** Printable ASCII, nothing around it: what a header carries to the API server unchanged. */
 const HEADER_SAFE = /^[!-~](?:[ -~]*[!-~])?$/
 
-function checkName(what: string, name: string): string {
+function checkHeaderSafe(what: string, name: string): string {
   if (!HEADER_SAFE.test(name)) {
     throw refuse(
       1408,
       `the ${what} ${JSON.stringify(printable(name))} in the token cannot be used: only printable ASCII without white space around it is allowed`,
     )
   }
+  return name
+}
+
+function checkName(what: string, name: string): string {
+  checkHeaderSafe(what, name)
   // `system:` is Kubernetes' own: system:masters passes every check of the API server.
   if (name.toLowerCase().startsWith('system:')) {
     throw refuse(
