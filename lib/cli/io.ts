@@ -11,6 +11,9 @@
 /** What a command writes to. A terminal has `isTTY`. */
 export interface CliOutput extends NodeJS.WritableStream {
   readonly isTTY?: boolean
+  /** Size of the terminal. */
+  readonly columns?: number
+  readonly rows?: number
 }
 
 /** What a command reads from. */

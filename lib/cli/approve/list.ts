@@ -4,6 +4,7 @@
 import type { ApprovalRequest } from '../../api/approval-request.generated.ts'
 import { escapeText } from '../../streams/sanitize-terminal.ts'
 import { ExitCode, statusCodeOf } from '../cli-error.ts'
+import { commandLine } from '../command-line.ts'
 import { humanDuration } from '../duration.ts'
 import type { CliIo } from '../io.ts'
 import { textAt } from '../json-value.ts'
@@ -13,7 +14,7 @@ import { formatTable, truncate } from '../table.ts'
 import { watchEvents } from '../watch.ts'
 import { listRequests, requestPath, whoAmI, type RequestList } from './find.ts'
 import { demandsOf, isApprovalRequest, namespaceOf, standingOf, type Person } from './state.ts'
-import { commandLine, demandsText, resourceName } from './wording.ts'
+import { demandsText, resourceName } from './wording.ts'
 
 /** Keeps a row near the 80 columns of a terminal; `show` and `-o wide` have the whole command. */
 const COMMAND_WIDTH = 28

@@ -3,6 +3,7 @@
  */
 import type { ApprovalRequest } from '../../api/approval-request.generated.ts'
 import { escapeText } from '../../streams/sanitize-terminal.ts'
+import { commandLine } from '../command-line.ts'
 import { humanDuration } from '../duration.ts'
 import { formatFields } from '../table.ts'
 import {
@@ -14,7 +15,7 @@ import {
   stateOf,
   type Person,
 } from './state.ts'
-import { commandLine, demandsText, settledText, timeAndDistance, validUntil } from './wording.ts'
+import { demandsText, settledText, timeAndDistance, validUntil } from './wording.ts'
 
 export function describeRequest(request: ApprovalRequest, person: Person, now: number): string {
   const { metadata, spec } = request

@@ -5,25 +5,9 @@ import type {
   ApprovalRequest,
   ApprovalRequestApprover,
 } from '../../api/approval-request.generated.ts'
-import { escapeText, hasUnsafeCharacters } from '../../streams/sanitize-terminal.ts'
+import { escapeText } from '../../streams/sanitize-terminal.ts'
 import { clockTime, humanDuration, parseDuration } from '../duration.ts'
 import { finalCondition, namespaceOf } from './state.ts'
-
-/** A word that every shell takes as it is. */
-const PLAIN_WORD = /^[A-Za-z0-9_@%+=:,./-]+$/
-
-/** A command as it could be typed: one can see where each argument begins and ends. */
-export function commandLine(command: readonly string[]): string {
-  return command.map(quoteWord).join(' ')
-}
-
-function quoteWord(word: string): string {
-  if (PLAIN_WORD.test(word)) return word
-  // $'...' says that what follows is escaped, as a shell's own listings do.
-  return hasUnsafeCharacters(word)
-    ? `$'${escapeText(word.replace(/[\\']/g, String.raw`\$&`))}'`
-    : `'${word.replaceAll("'", String.raw`'\''`)}'`
-}
 
 export function resourceName(request: ApprovalRequest): string {
   return `approvalrequest.podgate.dev/${escapeText(request.metadata.name)}`

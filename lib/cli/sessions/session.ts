@@ -1,0 +1,135 @@
+/**
+ * Sessions as the gateway's REST API tells them.
+ */
+import { CliError, ExitCode, statusCodeOf } from '../cli-error.ts'
+import { isObject, listAt, numberAt, textAt, textsAt, timeAt, valueAt } from '../json-value.ts'
+import type { KubeClient, KubeRequest } from '../kube-request.ts'
+
+const SESSIONS = '/podgate/v1alpha1/sessions'
+/** As the gateway makes them. */
+const SESSION_ID = /^[a-z0-9][a-z0-9-]{0,62}$/
+
+/** What a row or a description shows; `document` is the answer as it came. */
+export interface Session {
+  id: string
+  username: string
+  groups: string[]
+  operation: string
+  namespace: string
+  pod: string
+  container: string
+  image: string
+  command: string[]
+  tty: boolean
+  startedAt: number | undefined
+  endedAt: number | undefined
+  state: string
+  outcome: string | undefined
+  exitCode: number | undefined
+  message: string | undefined
+  bytes: { stdin: number; stdout: number; stderr: number }
+  masked: [string, number][]
+  policies: string[]
+  approval:
+    { name: string; approvers: { username: string; reason: string | undefined }[] } | undefined
+  clientAddress: string | undefined
+  document: unknown
+}
+
+export interface SessionFilter {
+  user?: string | undefined
+  namespace?: string | undefined
+  pod?: string | undefined
+  limit: number
+}
+
+export function sessionPath(id: string, tail = ''): string {
+  const clean = id.startsWith('session/') ? id.slice('session/'.length) : id
+  if (!SESSION_ID.test(clean)) throw new CliError(ExitCode.Usage, `"${id}" is not a session's id`)
+  return `${SESSIONS}/${clean}${tail}`
+}
+
+/** The latest first. */
+export async function listSessions(client: KubeClient, filter: SessionFilter): Promise<Session[]> {
+  const answer = await askGateway(client, { path: SESSIONS, query: { ...filter } })
+  return listAt(answer, 'items').map(parseSession)
+}
+
+export async function getSession(client: KubeClient, id: string): Promise<Session> {
+  return parseSession(await askGateway(client, { path: sessionPath(id) }))
+}
+
+async function askGateway(client: KubeClient, request: KubeRequest): Promise<unknown> {
+  try {
+    return await client.json(request)
+  } catch (error) {
+    throw notAGateway(client, error)
+  }
+}
+
+/** An API server has no such path: then the kubeconfig goes past the gateway. */
+export function notAGateway(client: KubeClient, error: unknown): unknown {
+  const isForeign =
+    CliError.is(error) &&
+    ((statusCodeOf(error) === 404 && !/session/i.test(error.message)) ||
+      (statusCodeOf(error) === 403 && /cannot get path "\/podgate\//.test(error.message)))
+  return isForeign
+    ? new CliError(
+        ExitCode.Error,
+        `${client.server} is not a Podgate gateway; sessions need the gateway's kubeconfig (--kubeconfig or --context)`,
+      )
+    : error
+}
+
+function parseSession(document: unknown): Session {
+  const id = textAt(document, 'id')
+  if (id === undefined) {
+    throw new CliError(ExitCode.Error, 'the gateway answered something that is no session')
+  }
+  const approvalName = textAt(document, 'approval', 'name')
+  return {
+    id,
+    username: textAt(document, 'user', 'username') ?? '',
+    groups: textsAt(document, 'user', 'groups'),
+    operation: textAt(document, 'operation') ?? '',
+    namespace: textAt(document, 'target', 'namespace') ?? '',
+    pod: textAt(document, 'target', 'pod') ?? '',
+    container: textAt(document, 'target', 'container') ?? '',
+    image: textAt(document, 'target', 'image') ?? '',
+    command: textsAt(document, 'command'),
+    tty: valueAt(document, 'tty') === true,
+    startedAt: timeAt(document, 'startedAt'),
+    endedAt: timeAt(document, 'endedAt'),
+    state: textAt(document, 'state') ?? '',
+    outcome: textAt(document, 'outcome'),
+    exitCode: numberAt(document, 'exitCode'),
+    message: textAt(document, 'message'),
+    bytes: {
+      stdin: numberAt(document, 'bytes', 'stdin') ?? 0,
+      stdout: numberAt(document, 'bytes', 'stdout') ?? 0,
+      stderr: numberAt(document, 'bytes', 'stderr') ?? 0,
+    },
+    masked: maskedOf(valueAt(document, 'masked')),
+    policies: listAt(document, 'policies').flatMap((policy) => textAt(policy, 'name') ?? []),
+    approval:
+      approvalName === undefined
+        ? undefined
+        : {
+            name: approvalName,
+            approvers: listAt(document, 'approval', 'approvers').map((approver) => ({
+              username: textAt(approver, 'username') ?? '',
+              reason: textAt(approver, 'reason'),
+            })),
+          },
+    clientAddress: textAt(document, 'client', 'address'),
+    document,
+  }
+}
+
+function maskedOf(masked: unknown): [string, number][] {
+  if (!isObject(masked)) return []
+  return Object.keys(masked).flatMap((name): [string, number][] => {
+    const count = numberAt(masked, name)
+    return count === undefined ? [] : [[name, count]]
+  })
+}

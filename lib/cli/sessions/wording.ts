@@ -1,0 +1,118 @@
+/**
+ * Sessions in words: rows of a table, and one in full.
+ */
+import { escapeText } from '../../streams/sanitize-terminal.ts'
+import { commandLine } from '../command-line.ts'
+import { humanDuration } from '../duration.ts'
+import { formatFields, formatTable, truncate } from '../table.ts'
+import type { Session } from './session.ts'
+
+/** Keeps a row near the 80 columns of a terminal. */
+const COMMAND_WIDTH = 24
+
+export function formatSessions(sessions: readonly Session[], wide: boolean, now: number): string {
+  const headers = ['ID', 'USER', 'NAMESPACE', 'POD', 'COMMAND', 'STATE', 'AGE']
+  if (wide) headers.push('DURATION', 'CONTAINER', 'OUT', 'MASKED', 'APPROVED-BY', 'CLIENT')
+  return formatTable(
+    headers,
+    sessions.map((session) => rowOf(session, wide, now)),
+  )
+}
+
+function rowOf(session: Session, wide: boolean, now: number): string[] {
+  const command = session.operation === 'Attach' ? '(attach)' : commandLine(session.command)
+  const cells = [
+    escapeText(session.id),
+    escapeText(session.username),
+    escapeText(session.namespace),
+    escapeText(session.pod),
+    wide ? command : truncate(command, COMMAND_WIDTH),
+    stateText(session),
+    session.startedAt === undefined ? '<unknown>' : humanDuration(now - session.startedAt),
+  ]
+  if (!wide) return cells
+  return [
+    ...cells,
+    durationText(session, now),
+    escapeText(session.container),
+    bytesText(session.bytes.stdout + session.bytes.stderr),
+    maskedText(session),
+    escapeText((session.approval?.approvers ?? []).map(({ username }) => username).join(',')),
+    escapeText(session.clientAddress ?? ''),
+  ]
+}
+
+/** `Running`, `Completed`, `Completed(3)`: the exit code where it says something. */
+function stateText(session: Session): string {
+  const state = escapeText(session.outcome ?? session.state)
+  return session.exitCode === undefined || session.exitCode === 0
+    ? state
+    : `${state}(${session.exitCode})`
+}
+
+function durationText(session: Session, now: number): string {
+  if (session.startedAt === undefined) return '<unknown>'
+  return humanDuration((session.endedAt ?? now) - session.startedAt)
+}
+
+/** `999`, `1.2Ki`, `3.4Mi`: as quantities of Kubernetes. */
+export function bytesText(bytes: number): string {
+  let amount = bytes
+  for (const unit of ['', 'Ki', 'Mi', 'Gi']) {
+    if (amount < 1024 || unit === 'Gi') {
+      return unit === '' ? String(amount) : `${amount.toFixed(1)}${unit}`
+    }
+    amount /= 1024
+  }
+  return String(bytes)
+}
+
+function maskedText(session: Session): string {
+  const total = session.masked.reduce((sum, [, count]) => sum + count, 0)
+  if (total === 0) return '0'
+  const parts = session.masked.map(([name, count]) => `${escapeText(name)} ${count}`)
+  return `${total} (${parts.join(', ')})`
+}
+
+export function describeSession(session: Session, now: number): string {
+  const fields: [string, string][] = [
+    ['ID', escapeText(session.id)],
+    ['User', escapeText(session.username)],
+    ['Groups', escapeText(session.groups.join(', ')) || '<none>'],
+    ['Operation', `${escapeText(session.operation)}${session.tty ? ' (terminal)' : ''}`],
+    ['Namespace', escapeText(session.namespace)],
+    ['Pod', escapeText(session.pod)],
+    ['Container', escapeText(session.container)],
+    ['Image', escapeText(session.image) || '<unknown>'],
+    ['Command', commandLine(session.command) || '<none>'],
+    ['Client', escapeText(session.clientAddress ?? '<unknown>')],
+    ['Policies', escapeText(session.policies.join(', ')) || '<none>'],
+    ['Approval', approvalText(session)],
+    ['Started', timeText(session.startedAt)],
+    ['Ended', session.endedAt === undefined ? '<not yet>' : timeText(session.endedAt)],
+    ['Duration', durationText(session, now)],
+    ['State', stateText(session)],
+  ]
+  if (session.exitCode !== undefined) fields.push(['Exit code', String(session.exitCode)])
+  if (session.message !== undefined) fields.push(['Message', escapeText(session.message)])
+  const { stdin, stdout, stderr } = session.bytes
+  fields.push(
+    ['Bytes', `in ${bytesText(stdin)}, out ${bytesText(stdout)}, err ${bytesText(stderr)}`],
+    ['Masked', maskedText(session)],
+    ['Replay', `kubectl podgate replay ${escapeText(session.id)}`],
+  )
+  return formatFields(fields)
+}
+
+function approvalText(session: Session): string {
+  const { approval } = session
+  if (approval === undefined) return '<none needed>'
+  const by = approval.approvers.map(({ username, reason }) =>
+    reason === undefined ? username : `${username}: "${reason}"`,
+  )
+  return escapeText(`${approval.name} (${by.join(', ')})`)
+}
+
+function timeText(ms: number | undefined): string {
+  return ms === undefined ? '<unknown>' : new Date(ms).toISOString()
+}
