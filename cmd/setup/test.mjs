@@ -1,0 +1,84 @@
+// `npm test`: everything, in order of cost. Ends with "N passed, N failed".
+// Each step counts as one check; jest steps count their tests instead.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+const bin = join(root, 'node_modules', '.bin')
+const reports = mkdtempSync(join(tmpdir(), 'podgate-test-'))
+const env = {
+  ...process.env,
+  PATH: `${bin}:${process.env.PATH}`,
+  NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning',
+}
+
+const jest = (name, args) => ({
+  name,
+  command: ['jest', ...args, '--json', `--outputFile=${join(reports, `${name}.json`)}`],
+  jest: true,
+})
+const STEPS = [
+  { name: 'format', command: ['prettier', '--check', '--log-level=warn', '.'] },
+  { name: 'lint', command: ['oxlint', '--deny-warnings', '--quiet'] },
+  { name: 'types', command: ['tsc', '--noEmit'] },
+  { name: 'generated', command: ['node', 'cmd/setup/generate.ts', '--check'] },
+  jest('unit', ['test/unit', 'test/conformance', 'test/house']),
+  jest('integration', ['test/integration']),
+  jest('e2e', ['--config', 'jest.e2e.config.json', '--runInBand']),
+]
+
+function run([program, ...args], plain) {
+  const child = spawn(join(bin, program), args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: plain ? { ...env, NODE_OPTIONS: '' } : env,
+  })
+  return new Promise((resolve) => {
+    child.on('error', (error) => {
+      console.error(`${program}: ${error.message}`)
+      resolve(1)
+    })
+    child.on('exit', (code, signal) => resolve(signal === null ? code : 1))
+  })
+}
+
+function jestCounts(name, code) {
+  try {
+    const report = JSON.parse(readFileSync(join(reports, `${name}.json`), 'utf8'))
+    const brokenFiles = report.numRuntimeErrorTestSuites
+    const failed = report.numFailedTests + brokenFiles
+    return { passed: report.numPassedTests, failed: failed === 0 && code !== 0 ? 1 : failed }
+  } catch {
+    return { passed: 0, failed: 1 }
+  }
+}
+
+const only = process.argv.slice(2)
+let passed = 0
+let failed = 0
+const lines = []
+try {
+  for (const step of STEPS) {
+    if (only.length > 0 && !only.includes(step.name)) continue
+    console.log(`\n== ${step.name}`)
+    const startedAt = Date.now()
+    const code = await run(step.command, !step.jest)
+    const count = step.jest
+      ? jestCounts(step.name, code)
+      : { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 }
+    passed += count.passed
+    failed += count.failed
+    const seconds = ((Date.now() - startedAt) / 1000).toFixed(1)
+    lines.push(
+      `${step.name.padEnd(12)} ${String(count.passed).padStart(5)} passed ${String(count.failed).padStart(3)} failed  ${seconds} s`,
+    )
+  }
+} finally {
+  rmSync(reports, { recursive: true, force: true })
+}
+console.log(`\n${lines.join('\n')}\n`)
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1
