@@ -11,7 +11,7 @@ import {
   DEFAULT_AUDIT_POLICY,
   etcdArguments,
 } from './control-plane-arguments.ts'
-import { ensurePackages } from './debian-packages.ts'
+import { ensurePackages, ETCD_PACKAGE } from './debian-packages.ts'
 import { buildGoModule } from './build.ts'
 import { KUBERNETES } from './go-programs.ts'
 import { type KubeconfigOptions, writeKubeconfig } from './kubeconfig.ts'
@@ -57,42 +57,6 @@ export interface ControlPlane {
 
 /** What the node part needs beyond the public face. */
 export interface ControlPlaneParts {
-  controlPlane: ControlPlane
-  instance: OpenInstance
-  binaries: string
-  pki: ClusterPki
-  files: PkiFiles
-}
-
-export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  return (await startControlPlaneParts(options)).controlPlane
-}
-
-export async function startControlPlaneParts(
-  options: ControlPlaneOptions,
-): Promise<ControlPlaneParts> {
-  const progress = options.progress ?? silentProgress
-  await ensurePackages([{ name: 'etcd-server', file: '/usr/bin/etcd' }], progress)
-  const binaries = await buildGoModule(KUBERNETES, { progress })
-  const name = options.name ?? 'podgate'
-  const instance = await openInstance({
-    name,
-    stateDir: options.stateDir,
-    ...(options.keepState === undefined ? {} : { keepState: options.keepState }),
-  })
-  try {
-    progress.update({ what: 'Starting the control plane' })
-    const pki = await createClusterPki()
-    const files = writePki(join(instance.stateDir, 'pki'), pki)
-    const start = { options: { ...options, name }, instance, binaries, pki, files }
-    return { controlPlane: await bringUp(start), instance, binaries, pki, files }
-  } catch (error) {
-    await instance.close()
-    throw error
-  }
-}
-
-interface Start {
   options: ControlPlaneOptions & { name: string }
   instance: OpenInstance
   binaries: string
@@ -100,7 +64,36 @@ interface Start {
   files: PkiFiles
 }
 
-async function bringUp(start: Start): Promise<ControlPlane> {
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const parts = await prepareControlPlane(options)
+  try {
+    return await bringUpControlPlane(parts)
+  } catch (error) {
+    await parts.instance.close()
+    throw error
+  }
+}
+
+/** Everything up to the first program: packages, binaries, a place on the machine, certificates. */
+export async function prepareControlPlane(
+  options: ControlPlaneOptions,
+): Promise<ControlPlaneParts> {
+  const progress = options.progress ?? silentProgress
+  await ensurePackages([ETCD_PACKAGE], progress)
+  const binaries = await buildGoModule(KUBERNETES, { progress })
+  const pki = await createClusterPki()
+  const name = options.name ?? 'podgate'
+  const instance = await openInstance({
+    name,
+    stateDir: options.stateDir,
+    ...(options.keepState === undefined ? {} : { keepState: options.keepState }),
+  })
+  const files = writePki(join(instance.stateDir, 'pki'), pki)
+  progress.update({ what: 'Starting the control plane' })
+  return { options: { ...options, name }, instance, binaries, pki, files }
+}
+
+export async function bringUpControlPlane(start: ControlPlaneParts): Promise<ControlPlane> {
   const { options, instance, binaries, pki, files } = start
   const { ports, stateDir } = instance
   const server = `https://127.0.0.1:${ports.apiServer}`
@@ -136,7 +129,7 @@ interface ApiServerControl {
   stop(): Promise<void>
 }
 
-function apiServerControl(start: Start, etcd: Program): ApiServerControl {
+function apiServerControl(start: ControlPlaneParts, etcd: Program): ApiServerControl {
   const { options, instance, binaries, pki, files } = start
   const audit = writeAuditPolicy(start)
   const args = [
@@ -178,7 +171,7 @@ function apiServerControl(start: Start, etcd: Program): ApiServerControl {
   }
 }
 
-function writeAuditPolicy({ options, instance }: Start): {
+function writeAuditPolicy({ options, instance }: ControlPlaneParts): {
   flags: string[]
   log: string | undefined
 } {
@@ -193,7 +186,7 @@ function writeAuditPolicy({ options, instance }: Start): {
 }
 
 function startController(
-  start: Start,
+  start: ControlPlaneParts,
   kind: 'controller-manager' | 'scheduler',
   server: string,
 ): void {
@@ -227,7 +220,7 @@ function startController(
 }
 
 function writeConfig(
-  { options, instance, pki }: Start,
+  { options, instance, pki }: ControlPlaneParts,
   name: string,
   config: Pick<KubeconfigOptions, 'user' | 'client' | 'server'>,
 ): string {

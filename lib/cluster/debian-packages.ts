@@ -17,6 +17,8 @@ export interface DebianPackage {
   file: string
 }
 
+export const ETCD_PACKAGE: DebianPackage = { name: 'etcd-server', file: '/usr/bin/etcd' }
+
 export const NODE_PACKAGES: readonly DebianPackage[] = [
   { name: 'containerd', file: '/usr/bin/containerd' },
   { name: 'runc', file: '/usr/sbin/runc' },

@@ -94,6 +94,11 @@ export function isSubnetTaken(index: number, addresses: readonly string[]): bool
   return addresses.some((address) => address.startsWith(`${SUBNET_PREFIX}.${index}.`))
 }
 
+/** For sockets: short enough for sun_path wherever the state folder lies. */
+export function instanceRunFolder(index: number, folder: string = runFolder()): string {
+  return join(folder, String(index))
+}
+
 export async function claimInstance(
   options: { name: string; stateDir: string },
   folder: string = runFolder(),
@@ -158,6 +163,7 @@ export function listAbandoned(folder: string = runFolder()): InstanceRecord[] {
 
 /** The last one out removes the folder. */
 export function forgetInstance(record: InstanceRecord, folder: string = runFolder()): void {
+  rmSync(instanceRunFolder(record.index, folder), { recursive: true, force: true })
   rmSync(recordFile(folder, record.index), { force: true })
   try {
     rmdirSync(folder)
