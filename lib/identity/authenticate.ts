@@ -96,7 +96,7 @@ function openIssuers(
 }
 
 function invalid(message: string): GatewayError {
-  return new GatewayError('Invalid', message, { id: 1411 })
+  return new GatewayError('Invalid', message, { id: 1421 })
 }
 
 function bearerToken(header: string | undefined): string {

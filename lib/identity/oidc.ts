@@ -136,7 +136,7 @@ function createKeyCache(
         throw new GatewayError(
           'ServiceUnavailable',
           `the sign-in provider ${settings.issuer} cannot be reached to check your sign-in; try again in a moment`,
-          { id: 1410 },
+          { id: 1420 },
         )
       }
       return known.keySet

@@ -22,17 +22,28 @@ export interface OidcConfig {
   /** Exactly the `iss` of its tokens; https. */
   issuer: string
   audience: string
-  usernameClaim?: string
-  usernamePrefix?: string
-  groupsClaim?: string
-  groupsPrefix?: string
+  usernameClaim?: string | undefined
+  usernamePrefix?: string | undefined
+  groupsClaim?: string | undefined
+  groupsPrefix?: string | undefined
   /** PEM file; replaces the system's trust for this provider. */
-  caFile?: string
-  algorithms?: string[]
-  clockSkewSeconds?: number
+  caFile?: string | undefined
+  algorithms?: string[] | undefined
+  clockSkewSeconds?: number | undefined
 }
 
-export type OidcSettings = Required<Omit<OidcConfig, 'caFile'>> & { caFile?: string }
+/** An issuer with everything decided. */
+export interface OidcSettings {
+  issuer: string
+  audience: string
+  usernameClaim: string
+  usernamePrefix: string
+  groupsClaim: string
+  groupsPrefix: string
+  caFile?: string
+  algorithms: string[]
+  clockSkewSeconds: number
+}
 
 const DEFAULT_ALGORITHMS = ['RS256', 'ES256', 'PS256', 'EdDSA']
 

@@ -123,7 +123,7 @@ describe('the keys of a provider', () => {
     nowMs += 3_500_000
     expect(await outcome(authenticator, await bearer(first))).toBe('ana')
     nowMs += 200_000
-    expect(await outcome(authenticator, await bearer(first))).toBe('ServiceUnavailable 1410')
+    expect(await outcome(authenticator, await bearer(first))).toBe('ServiceUnavailable 1420')
     server.isDown = false
     nowMs += 31_000
     expect(await outcome(authenticator, await bearer(first))).toBe('ana')
@@ -135,8 +135,8 @@ describe('a provider that cannot be used', () => {
     server.isDown = true
     const authenticator = open()
     const header = await bearer(first)
-    expect(await outcome(authenticator, header)).toBe('ServiceUnavailable 1410')
-    expect(await outcome(authenticator, header)).toBe('ServiceUnavailable 1410')
+    expect(await outcome(authenticator, header)).toBe('ServiceUnavailable 1420')
+    expect(await outcome(authenticator, header)).toBe('ServiceUnavailable 1420')
     expect(problems).toHaveLength(1)
     server.isDown = false
     nowMs += 2_001
@@ -163,20 +163,20 @@ describe('a provider that cannot be used', () => {
     ],
   ])('lets nobody in: it %s', async (_name, metadata, problem) => {
     server.metadata = metadata() as Record<string, unknown>
-    expect(await outcome(open(), await bearer(first))).toBe('ServiceUnavailable 1410')
+    expect(await outcome(open(), await bearer(first))).toBe('ServiceUnavailable 1420')
     expect(problems.join()).toMatch(problem)
   })
 
   it('lets nobody in: its certificate is of another authority', async () => {
     const other = await startJwksServer()
-    expect(await outcome(open(other.caFile), await bearer(first))).toBe('ServiceUnavailable 1410')
+    expect(await outcome(open(other.caFile), await bearer(first))).toBe('ServiceUnavailable 1420')
     await other.close()
     expect(server.fetches.discovery).toBe(0)
   })
 
   it('lets nobody in: the file with its authority is missing', async () => {
     expect(await outcome(open('/nowhere/ca.pem'), await bearer(first))).toBe(
-      'ServiceUnavailable 1410',
+      'ServiceUnavailable 1420',
     )
     expect(problems.join()).toMatch(/ENOENT/)
   })

@@ -1,0 +1,321 @@
+/**
+ * Sandbox: everything on this machine, to try Podgate and to test it: a cluster, a MongoDB, an
+ * identity provider, the gateway, a demo shop and four people with their kubeconfigs. Every part is
+ * a real one; there is no way in that production does not have.
+ *
+ * May import: every folder of a lower level; oidc-provider, openid-client, yaml, node.
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+
+import { createAuthority, issueCertificate, type KeyPair } from '../cluster/pki.ts'
+import { type Mongo, startMongo } from '../cluster/mongo.ts'
+import { type Progress, silentProgress } from '../cluster/progress.ts'
+import { errorText } from '../errors/gateway-error.ts'
+import {
+  applyDemo,
+  applyPodgate,
+  assertNotInstalled,
+  removeAll,
+  waitForDemo,
+} from './demo-content.ts'
+import { DEMO_NAMESPACE } from './demo-content.ts'
+import { openDemoCluster, type DemoCluster } from './demo-cluster.ts'
+import { freePorts } from './free-port.ts'
+import { openGatewayAccount } from './gateway-account.ts'
+import { type GatewayControl, type GatewayProcess, startGatewayProcess } from './gateway-process.ts'
+import { type IdentityProvider, startIdentityProvider } from './identity-provider.ts'
+import { writePersonKubeconfig, writePrograms } from './kubeconfigs.ts'
+import { createPeople, type Person, type PersonName } from './people.ts'
+import { type KubectlOptions, runKubectl } from './run-kubectl.ts'
+import { claimFolder, folderOf, type SandboxFolder } from './sandbox-folder.ts'
+import { type SandboxJson, writeSandboxJson } from './sandbox-json.ts'
+import { signIn } from './sign-in.ts'
+
+export interface SandboxOptions {
+  /** A second sandbox on the same machine needs another name (or another folder). */
+  name?: string | undefined
+  /** Default: .podgate in the working directory. */
+  dir?: string | undefined
+  /** A context of the current kubeconfig, in place of a cluster of our own. */
+  context?: string | undefined
+  /** Records every request in the cluster's `auditLog`; only with a local cluster. */
+  audit?: boolean
+  /** Short lives make tests of renewing quick. */
+  idTokenSeconds?: number
+  progress?: Progress
+  signal?: AbortSignal
+  onError?: (message: string) => void
+}
+
+export interface Sandbox {
+  json: SandboxJson
+  folder: Pick<SandboxFolder, 'root' | 'bin' | 'json' | 'tokens' | 'passwords'>
+  gateway: GatewayControl
+  mongo: Mongo
+  cluster: DemoCluster
+  close(): Promise<void>
+}
+
+const DATABASE = 'podgate'
+const SIGN_IN_HINT = 'restart the sandbox (npm run stop; npm start) to be signed in again'
+
+/** What has been opened, to be closed in the reverse order. */
+type Closers = (() => Promise<void> | void)[]
+
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const folder = claimFolder(folderOf(options.dir ?? '.podgate', options.name))
+  const closers: Closers = [() => folder.release()]
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => (closing ??= closeAll(closers))
+  try {
+    return { ...(await bringUp(options, folder, closers)), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** One part that does not end well must not keep the others. */
+async function closeAll(closers: Closers): Promise<void> {
+  const problems: string[] = []
+  for (const end of closers.toReversed()) {
+    try {
+      await end()
+    } catch (error) {
+      problems.push(errorText(error))
+    }
+  }
+  if (problems.length > 0)
+    throw new Error(`the sandbox did not end cleanly: ${problems.join('; ')}`)
+}
+
+async function bringUp(
+  options: SandboxOptions,
+  folder: SandboxFolder,
+  closers: Closers,
+): Promise<Omit<Sandbox, 'close'>> {
+  const progress = options.progress ?? silentProgress
+  const onError = options.onError ?? ((): void => {})
+  const checkpoint = (what: string): void => {
+    options.signal?.throwIfAborted()
+    progress.update({ what })
+  }
+  const authority = await createAuthority('Podgate sandbox')
+  await writeFile(folder.authority, authority.certificate)
+
+  checkpoint('Starting MongoDB')
+  const mongo = await startMongo({ stateDir: folder.mongodb, progress })
+  closers.push(() => mongo.close())
+
+  checkpoint('Starting Kubernetes')
+  const cluster = await openDemoCluster({ ...options, stateDir: folder.cluster, progress })
+  closers.push(() => cluster.close())
+
+  checkpoint('Starting the identity provider')
+  const people = createPeople()
+  const provider = await openProvider(options, folder, authority, people)
+  closers.push(() => provider.close())
+
+  checkpoint('Installing Podgate and the demo shop')
+  const admin: KubectlOptions = {
+    kubectl: cluster.kubectl,
+    kubeconfig: cluster.adminKubeconfig,
+    cacheDir: folder.kubectlCache,
+    signal: options.signal,
+  }
+  await install(admin, cluster, closers)
+
+  checkpoint('Starting the gateway')
+  const gateway = await openGateway({
+    options,
+    folder,
+    authority,
+    cluster,
+    mongo,
+    provider,
+    onError,
+  })
+  closers.push(gateway.closeAll)
+
+  checkpoint('Signing people in')
+  const json = await writeAccess(folder, { cluster, mongo, provider, gateway, authority, people })
+  await waitForDemo(admin)
+  await checkPeople(json, folder, options.signal)
+  await writeSandboxJson(folder.json, json)
+  progress.done('The gateway answers, and everybody can sign in')
+  return { json, folder, gateway: gateway.process, mongo, cluster }
+}
+
+async function openProvider(
+  options: SandboxOptions,
+  folder: SandboxFolder,
+  authority: KeyPair,
+  people: readonly Person[],
+): Promise<IdentityProvider> {
+  const passwords = Object.fromEntries(people.map(({ name, password }) => [name, password]))
+  await writeFile(folder.passwords, `${JSON.stringify(passwords, null, 2)}\n`, { mode: 0o600 })
+  const pair = await issueCertificate(authority, {
+    commonName: 'Podgate sandbox identity provider',
+    hosts: ['127.0.0.1'],
+    usages: ['server'],
+  })
+  return startIdentityProvider({
+    people,
+    certificate: pair.certificate,
+    privateKey: pair.privateKey,
+    ...(options.idTokenSeconds === undefined ? {} : { idTokenSeconds: options.idTokenSeconds }),
+    ...(options.onError === undefined ? {} : { onError: options.onError }),
+  })
+}
+
+async function install(
+  admin: KubectlOptions,
+  cluster: DemoCluster,
+  closers: Closers,
+): Promise<void> {
+  if (cluster.isForeign) {
+    await assertNotInstalled(admin)
+    // Without the signal: it has already fired when the sandbox ends because of it.
+    closers.push(() => removeAll({ ...admin, signal: undefined }))
+  }
+  await applyPodgate(admin)
+  await applyDemo(admin, cluster.demoImage)
+}
+
+interface GatewayParts {
+  options: SandboxOptions
+  folder: SandboxFolder
+  authority: KeyPair
+  cluster: DemoCluster
+  mongo: Mongo
+  provider: IdentityProvider
+  onError: (message: string) => void
+}
+
+async function openGateway(
+  parts: GatewayParts,
+): Promise<{ process: GatewayProcess; closeAll: () => Promise<void> }> {
+  const { folder, cluster, mongo, provider } = parts
+  const account = await openGatewayAccount({
+    folder: folder.account,
+    kubectl: cluster.kubectl,
+    adminKubeconfig: cluster.adminKubeconfig,
+    onError: parts.onError,
+  })
+  try {
+    const [gatewayPort = 0, metricsPort = 0] = await freePorts(2)
+    const gateway = await startGatewayProcess({
+      stateDir: folder.gateway,
+      program: programFile('podgate'),
+      authority: parts.authority,
+      ports: { gateway: gatewayPort, metrics: metricsPort },
+      kubeconfig: account.kubeconfig,
+      clusterName: parts.options.name ?? 'sandbox',
+      mongodb: { uri: mongo.uri, database: DATABASE },
+      oidc: { issuer: provider.issuer, caFile: folder.authority },
+      onUnexpectedEnd: parts.onError,
+    })
+    return {
+      process: gateway,
+      closeAll: async () => {
+        account.close()
+        await gateway.close()
+      },
+    }
+  } catch (error) {
+    account.close()
+    throw error
+  }
+}
+
+/** The programs stand beside lib, as .ts in the project and as .js where it is built. */
+function programFile(name: string): string {
+  const { dirname, filename } = import.meta
+  return join(dirname, '..', '..', 'cmd', name, `main${extname(filename)}`)
+}
+
+async function writeAccess(
+  folder: SandboxFolder,
+  parts: {
+    cluster: DemoCluster
+    mongo: Mongo
+    provider: IdentityProvider
+    gateway: { process: GatewayProcess }
+    authority: KeyPair
+    people: readonly Person[]
+  },
+): Promise<SandboxJson> {
+  const { cluster, provider, authority, people } = parts
+  const { url, metricsUrl } = parts.gateway.process
+  const kubeconfigOf = (name: PersonName): string => join(folder.kubeconfigs, `${name}.yaml`)
+  await Promise.all(
+    people.map(async ({ name, password }) => {
+      const cacheFile = join(folder.tokens, `${name}.json`)
+      const ca = authority.certificate
+      await signIn({ issuer: provider.issuer, ca, name, password, cacheFile })
+      await writePersonKubeconfig({
+        file: kubeconfigOf(name),
+        cacheFile,
+        person: name,
+        namespace: DEMO_NAMESPACE,
+        server: url,
+        authority: ca,
+        caFile: folder.authority,
+        issuer: provider.issuer,
+        program: programFile('kubectl-podgate'),
+        signInHint: SIGN_IN_HINT,
+      })
+    }),
+  )
+  await writePrograms(folder.bin, {
+    kubectl: cluster.kubectl,
+    scripts: {
+      'kubectl-approve': programFile('kubectl-approve'),
+      'kubectl-podgate': programFile('kubectl-podgate'),
+    },
+  })
+  const user = (name: PersonName): { kubeconfig: string } => ({ kubeconfig: kubeconfigOf(name) })
+  return {
+    gateway: { url, caFile: folder.authority },
+    users: { ana: user('ana'), bo: user('bo'), cy: user('cy'), dpo: user('dpo') },
+    admin: { kubeconfig: cluster.adminKubeconfig },
+    mongodb: { uri: parts.mongo.uri, database: DATABASE },
+    oidc: { issuer: provider.issuer },
+    console: `${url}/podgate/v1alpha1/`,
+    metrics: metricsUrl,
+    kubectl: cluster.kubectl,
+    ...(cluster.helm === undefined ? {} : { helm: cluster.helm }),
+    ...(cluster.containerdSocket === undefined
+      ? {}
+      : { containerdSocket: cluster.containerdSocket }),
+  }
+}
+
+/** From another folder than this one, as people do: no path in a kubeconfig may be relative. */
+async function checkPeople(
+  json: SandboxJson,
+  folder: SandboxFolder,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await Promise.all(
+    Object.entries(json.users).map(async ([name, { kubeconfig }]) => {
+      const output = ['auth', 'whoami', '-o=jsonpath={.status.userInfo.username}']
+      const username = await runKubectl(output, {
+        kubectl: json.kubectl,
+        kubeconfig,
+        cwd: '/',
+        cacheDir: folder.kubectlCache,
+        signal,
+      })
+      if (username !== name) {
+        throw new Error(`the kubeconfig of ${name} signs in as "${username}"`)
+      }
+    }),
+  )
+}
+
+/** The passwords of the sandbox's people, for tests that sign in themselves. */
+export async function readPasswords(sandbox: Pick<Sandbox, 'folder'>): Promise<unknown> {
+  return JSON.parse(await readFile(sandbox.folder.passwords, 'utf8'))
+}
