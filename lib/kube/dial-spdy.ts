@@ -96,11 +96,12 @@ function handshake(options: SpdyDialOptions): Promise<Handshake> {
     const timer = setTimeout(() => fail(handshakeTimeout()), options.handshakeTimeoutMs)
     signal.addEventListener('abort', onAbort, { once: true })
     request.on('error', fail)
-    // A 101 that names no protocol is no upgrade to node; it must not wait for the timeout.
-    request.on('information', ({ statusCode }) => {
-      if (statusCode === 101) fail(brokenUpgrade('it names no protocol'))
-    })
     request.on('response', (response) => {
+      // Node takes a 101 that names no protocol for an ordinary response.
+      if (response.statusCode === 101) {
+        fail(brokenUpgrade('it names no protocol'))
+        return
+      }
       response.on('error', () => undefined)
       settle()
       resolve({ kind: 'refused', response })

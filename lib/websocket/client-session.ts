@@ -2,7 +2,7 @@
  * The leg facing the API server: dials a WebSocket, gives a `StreamSession` or
  * the response of a server that said no.
  */
-import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 
@@ -50,10 +50,7 @@ type Options = ClientOptions & {
   servername?: string
 }
 
-function clientOptions(
-  options: WebSocketDialOptions,
-  watch: (req: ClientRequest) => void,
-): Options {
+function clientOptions(options: WebSocketDialOptions): Options {
   const { ca, cert, key, servername, rejectUnauthorized } = options.tls
   return {
     // Without ALPN a proxy in between might choose HTTP/2, which has no Upgrade.
@@ -71,7 +68,6 @@ function clientOptions(
     maxFragments: MAX_FRAGMENTS,
     maxBufferedChunks: MAX_BUFFERED_CHUNKS,
     finishRequest(request) {
-      watch(request)
       try {
         // Arrays become one header line each, which Impersonate-Group needs.
         for (const [name, value] of Object.entries(options.headers)) request.setHeader(name, value)
@@ -95,13 +91,7 @@ export function dialWebSocket(options: WebSocketDialOptions): Promise<WebSocketD
       reject(cancelled(signal))
       return
     }
-    const watch = (request: ClientRequest): void => {
-      // A 101 that names no protocol is no upgrade to node; it must not wait for the timeout.
-      request.on('information', ({ statusCode }) => {
-        if (statusCode === 101) cancel(brokenUpgrade('it names no protocol'))
-      })
-    }
-    const ws = new WebSocket(options.url, [options.protocol], clientOptions(options, watch))
+    const ws = new WebSocket(options.url, [options.protocol], clientOptions(options))
     let settled = false
     const settle = (): void => {
       settled = true
@@ -125,6 +115,11 @@ export function dialWebSocket(options: WebSocketDialOptions): Promise<WebSocketD
     })
     ws.on('error', (error) => cancel(socket === undefined ? error : brokenUpgrade(error.message)))
     ws.on('unexpected-response', (_request, response) => {
+      // Node takes a 101 that names no protocol for an ordinary response.
+      if (response.statusCode === 101) {
+        cancel(brokenUpgrade('it names no protocol'))
+        return
+      }
       response.on('error', () => undefined)
       settle()
       resolve({ kind: 'refused', response })
