@@ -61,16 +61,16 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
       args: [options.program, 'serve', '--config', configFile],
     })
     running = program
+    await waitUntil(async () => (await statusOf(`${metricsUrl}/readyz`)) === 200, {
+      what: 'the gateway',
+      timeoutMs: READY_TIMEOUT_MS,
+      programs: [program],
+    })
     void program.whenEnded.then(() => {
       if (running !== program) return
       options.onUnexpectedEnd(
         `the gateway ended by itself (${program.ended ?? ''}); see ${program.logFile}`,
       )
-    })
-    await waitUntil(async () => (await statusOf(`${metricsUrl}/readyz`)) === 200, {
-      what: 'the gateway',
-      timeoutMs: READY_TIMEOUT_MS,
-      programs: [program],
     })
   }
   const stop = async (): Promise<void> => {
