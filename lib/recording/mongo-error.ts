@@ -4,6 +4,7 @@
 import { errorText, GatewayError } from '../errors/gateway-error.ts'
 
 const DUPLICATE_KEY = 11000
+const NAMESPACE_NOT_FOUND = 26
 
 /**
  * Server codes after which the same write may be made again: elections, shutdowns, broken links
@@ -37,6 +38,11 @@ function describe(error: unknown): DriverError {
 
 export function isDuplicateKey(error: unknown): boolean {
   return describe(error).code === DUPLICATE_KEY
+}
+
+/** A collection that nothing was ever written to. */
+export function isNamespaceNotFound(error: unknown): boolean {
+  return describe(error).code === NAMESPACE_NOT_FOUND
 }
 
 export function isTransient(error: unknown): boolean {

@@ -14,13 +14,13 @@ import { MongoClient, ReadConcern, type Collection } from 'mongodb'
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import { frameId, type FrameDocument } from './frame.ts'
-import { isDuplicateKey, storeError } from './mongo-error.ts'
+import { isDuplicateKey, isNamespaceNotFound, storeError } from './mongo-error.ts'
 import type { SessionDocument, TerminalRecord } from './session-document.ts'
 import type { OpenSession, PutResult, SessionQuery, TranscriptStore } from './store.ts'
 
 export interface MongoStoreOptions {
   uri: string
-  /** Overrides the database that the URI names. */
+  /** Else the one that the URI names, else `podgate`. */
   database?: string
   /** How long to look for a server that answers. */
   serverSelectionMs?: number
@@ -34,6 +34,12 @@ const OPERATION_MS = 8_000
 /** More than the inserts that fit through one server at a time. */
 const MAX_CONNECTIONS = 64
 
+const SESSION_INDEXES = [
+  { key: { startedAt: -1, _id: -1 }, name: 'newest' },
+  { key: { 'user.username': 1, startedAt: -1, _id: -1 }, name: 'newest-of-user' },
+  { key: { leaseUntil: 1 }, name: 'open' },
+] as const
+
 export function createMongoStore(options: MongoStoreOptions): TranscriptStore {
   return new MongoStore(options)
 }
@@ -43,25 +49,34 @@ class MongoStore implements TranscriptStore {
   readonly #client: MongoClient
   readonly #sessions: Collection<SessionDocument>
   readonly #frames: Collection<FrameDocument>
-  readonly #databaseName: string | undefined
+  readonly #databaseName: string
 
   constructor(options: MongoStoreOptions) {
     const operationMs = options.operationMs ?? OPERATION_MS
     this.#client = openClient(options, operationMs)
-    this.#databaseName = options.database
+    this.#databaseName = options.database ?? databaseOf(options.uri) ?? 'podgate'
     const database = this.#client.db(this.#databaseName)
     this.#sessions = database.collection('sessions')
     this.#frames = database.collection('frames')
   }
 
   async prepare(): Promise<void> {
-    await this.#run('preparing the transcript store', () =>
-      this.#sessions.createIndexes([
-        { key: { startedAt: -1, _id: -1 }, name: 'newest' },
-        { key: { 'user.username': 1, startedAt: -1, _id: -1 }, name: 'newest-of-user' },
-        { key: { leaseUntil: 1 }, name: 'open' },
-      ]),
-    )
+    await this.#run('preparing the transcript store', async () => {
+      const present = await this.#sessionIndexes()
+      const missing = SESSION_INDEXES.filter(({ name }) => !present.has(name))
+      // Not every server survives being asked for an index that it has.
+      if (missing.length > 0) await this.#sessions.createIndexes(missing)
+    })
+  }
+
+  async #sessionIndexes(): Promise<Set<string>> {
+    try {
+      const indexes = await this.#sessions.listIndexes().toArray()
+      return new Set(indexes.map(({ name }: { name?: unknown }) => String(name)))
+    } catch (error) {
+      if (isNamespaceNotFound(error)) return new Set()
+      throw error
+    }
   }
 
   putSession(session: SessionDocument): Promise<PutResult> {
@@ -178,6 +193,12 @@ class MongoStore implements TranscriptStore {
       throw storeError(error, doing)
     }
   }
+}
+
+/** The driver itself falls back to a database named `test`. */
+function databaseOf(uri: string): string | undefined {
+  const name = /^mongodb(?:\+srv)?:\/\/[^/]+\/([^?]+)/.exec(uri)?.[1]
+  return name === undefined ? undefined : decodeURIComponent(name)
 }
 
 function openClient(options: MongoStoreOptions, operationMs: number): MongoClient {

@@ -7,7 +7,7 @@
  * the MongoDB wire protocol can be one.
  *
  * May import: errors and other folders of a lower level; `mongodb` only in
- * mongo-store.ts and mongo-error.ts.
+ * mongo-store.ts.
  */
 import type { FrameDocument } from './frame.ts'
 import type { SessionDocument, TerminalRecord } from './session-document.ts'

@@ -10,7 +10,7 @@ export interface ManualTimers extends Timers {
 }
 
 /** Lets promises, threads of zlib included, come to rest as far as one turn of the loop goes. */
-export async function settle(turns = 3): Promise<void> {
+export async function settle(turns: number = 3): Promise<void> {
   for (let turn = 0; turn < turns; turn++) {
     await new Promise<void>((resolve) => {
       setImmediate(resolve)
@@ -18,7 +18,7 @@ export async function settle(turns = 3): Promise<void> {
   }
 }
 
-export function createManualTimers(startWallMs = Date.UTC(2026, 0, 1)): ManualTimers {
+export function createManualTimers(startWallMs: number = Date.UTC(2026, 0, 1)): ManualTimers {
   let nowMs = 0
   const tasks = new Set<{ dueMs: number; run: () => void }>()
   return {

@@ -38,18 +38,18 @@ export function createMemoryStore(): MemoryStore {
   const sessions = new Map<string, SessionDocument>()
   const waiting = new Map<number, () => void>()
   let wake: (() => void)[] = []
-  let mode: StoreMode = 'up'
+  const now: { mode: StoreMode } = { mode: 'up' }
   let puts = 0
 
   async function enter(): Promise<void> {
     await Promise.resolve()
-    while (mode === 'silent') {
+    while (now.mode === 'silent') {
       await new Promise<void>((resolve) => {
         wake.push(resolve)
       })
     }
-    if (mode === 'down') throw away()
-    if (mode === 'refusing') throw new GatewayError('InternalError', 'disk full', { id: 1012 })
+    if (now.mode === 'down') throw away()
+    if (now.mode === 'refusing') throw new GatewayError('InternalError', 'disk full', { id: 1012 })
   }
 
   function put<Document extends { _id: string; writer: string; kind?: string }>(
@@ -58,7 +58,7 @@ export function createMemoryStore(): MemoryStore {
   ): PutResult {
     const found = map.get(document._id)
     if (found === undefined) map.set(document._id, structuredClone(document))
-    if (mode === 'forgetful') throw away()
+    if (now.mode === 'forgetful') throw away()
     if (found === undefined) return 'stored'
     return found.writer === document.writer && found.kind === document.kind ? 'stored' : 'taken'
   }
@@ -69,10 +69,10 @@ export function createMemoryStore(): MemoryStore {
     frames,
     sessions,
     get mode() {
-      return mode
+      return now.mode
     },
     set mode(next) {
-      mode = next
+      now.mode = next
       const sleepers = wake
       wake = []
       for (const sleeper of sleepers) sleeper()
