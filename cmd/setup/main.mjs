@@ -6,7 +6,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -20,11 +20,21 @@ export function isInstalled(project) {
   const modules = join(project, 'node_modules')
   const lock = readText(join(project, 'package-lock.json'))
   if (lock === undefined || !existsSync(modules)) return false
-  const digest = createHash('sha256').update(lock).digest('hex')
-  if (readText(join(modules, STAMP)) === digest) return true
+  if (readText(join(modules, STAMP)) === digestOf(lock)) return true
   if (!matchesHiddenLock(lock, readText(join(modules, '.package-lock.json')))) return false
-  writeFileSync(join(modules, STAMP), digest)
+  if (!existsSync(join(modules, '.bin', 'node')) && major(process.version) < WANTED_NODE)
+    return false
+  stamp(project)
   return true
+}
+
+function stamp(project) {
+  const lock = readFileSync(join(project, 'package-lock.json'), 'utf8')
+  writeFileSync(join(project, 'node_modules', STAMP), digestOf(lock))
+}
+
+function digestOf(text) {
+  return createHash('sha256').update(text).digest('hex')
 }
 
 /** npm keeps a list of what it installed: so a plain `npm install` by hand counts, too. */
@@ -52,9 +62,6 @@ function install(project) {
     process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`)
     fail('The npm packages could not be installed; see above. Is the npm registry reachable?')
   }
-  const lock = readFileSync(join(project, 'package-lock.json'))
-  const digest = createHash('sha256').update(lock).digest('hex')
-  writeFileSync(join(project, 'node_modules', STAMP), digest)
   console.log(`Installed the npm packages in ${Math.round((Date.now() - startedAt) / 1000)} s.`)
 }
 
@@ -68,7 +75,15 @@ function ensureNode(project) {
   const folder = join(modules, 'node')
   if (existsSync(join(folder, 'installArchSpecificPackage.js'))) {
     console.log(`Installing Node ${WANTED_NODE} for this project (a few seconds) ...`)
-    spawnSync(process.execPath, ['installArchSpecificPackage.js'], { cwd: folder, stdio: 'pipe' })
+    // It calls npm itself; what this npm says about the project would lead that one astray.
+    const env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)),
+    )
+    spawnSync(process.execPath, ['installArchSpecificPackage.js'], {
+      cwd: folder,
+      env,
+      stdio: 'pipe',
+    })
   }
   if (runsWantedNode(join(modules, '.bin', 'node'))) return
   if (major(process.version) >= WANTED_NODE) return
@@ -76,6 +91,14 @@ function ensureNode(project) {
     `Podgate runs on Node ${WANTED_NODE}, this is ${process.version}, and Node ${WANTED_NODE} could not be ` +
       `installed by npm either. Install Node ${WANTED_NODE} (https://nodejs.org), then try again.`,
   )
+}
+
+/** npm links only programs that are there when the package is unpacked. */
+function linkNode(modules) {
+  const link = join(modules, '.bin', 'node')
+  mkdirSync(dirname(link), { recursive: true })
+  rmSync(link, { force: true })
+  symlinkSync(join('..', 'node', 'bin', 'node'), link)
 }
 
 /** Only asked after an installation: starting a Node takes longer than all the rest here. */
@@ -122,5 +145,6 @@ if (process.argv[1] === self) {
   if (!isInstalled(project)) {
     install(project)
     ensureNode(project)
+    stamp(project)
   }
 }
