@@ -40,7 +40,8 @@ export function parseFlags(
       strict: true,
     })
   } catch (error) {
-    throw usageError(command, errorText(error))
+    // Node goes on to explain how to pass values that begin with a dash; --help does it better.
+    throw usageError(command, errorText(error).split('. To specify')[0] ?? '')
   }
   const text = (name: string): string | undefined => {
     const value = parsed.values[name]

@@ -17,7 +17,7 @@ import { demandsOf, isApprovalRequest, namespaceOf, standingOf, type Person } fr
 import { demandsText, resourceName } from './wording.ts'
 
 /** Keeps a row near the 80 columns of a terminal; `show` and `-o wide` have the whole command. */
-const COMMAND_WIDTH = 28
+const COMMAND_WIDTH = 24
 
 const RECONNECT_MS = 1000
 

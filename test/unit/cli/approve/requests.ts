@@ -1,0 +1,105 @@
+/** Approval requests to build cases from. */
+import type {
+  ApprovalRequest,
+  ApprovalRequestApprover,
+  ApprovalRequestCondition,
+  ApprovalRequestDecision,
+} from '../../../../lib/api/approval-request.generated.ts'
+
+export const NOW: number = Date.UTC(2026, 10, 22, 10, 0, 0)
+
+export interface RequestOptions {
+  name?: string
+  namespace?: string
+  requester?: string
+  command?: string[]
+  /** One list for each policy that demands approval. */
+  demands?: ApprovalRequestApprover[][]
+  expiresInMs?: number
+  decisions?: ApprovalRequestDecision[]
+  conditions?: ApprovalRequestCondition[]
+}
+
+export const ONCALL: ApprovalRequestApprover = { kind: 'Group', name: 'oncall' }
+export const CY: ApprovalRequestApprover = { kind: 'User', name: 'cy' }
+
+export function buildRequest(options: RequestOptions = {}): ApprovalRequest {
+  const namespace = options.namespace ?? 'shop'
+  const name = options.name ?? 'apreq-7k2'
+  const demands = options.demands ?? [[ONCALL]]
+  const expiresAt = new Date(NOW + (options.expiresInMs ?? 5 * 60_000)).toISOString()
+  return {
+    apiVersion: 'podgate.dev/v1alpha1',
+    kind: 'ApprovalRequest',
+    metadata: {
+      name,
+      namespace,
+      uid: `uid-of-${namespace}-${name}`,
+      resourceVersion: '1',
+      creationTimestamp: new Date(NOW - 30_000).toISOString(),
+    },
+    spec: {
+      requester: { username: options.requester ?? 'ana', groups: ['dev', 'system:authenticated'] },
+      operation: 'Exec',
+      target: {
+        cluster: 'cluster-uid',
+        namespace,
+        pod: 'web-0',
+        podUID: 'pod-uid',
+        container: 'main',
+        image: 'shop/web:1',
+      },
+      command: options.command ?? ['sh'],
+      tty: true,
+      stdin: true,
+      policies: demands.map((approvers, index) => ({
+        kind: 'AccessPolicy',
+        namespace,
+        name: `policy-${index}`,
+        uid: `policy-uid-${index}`,
+        digest: `sha256:${'0'.repeat(64)}`,
+        approvers,
+      })),
+      approvers: demands.flat(),
+      digest: `sha256:${'1'.repeat(64)}`,
+      expiresAt,
+      validFor: '30m',
+    },
+    ...(options.decisions === undefined && options.conditions === undefined
+      ? {}
+      : {
+          status: {
+            ...(options.decisions === undefined ? {} : { decisions: options.decisions }),
+            ...(options.conditions === undefined ? {} : { conditions: options.conditions }),
+          },
+        }),
+  }
+}
+
+export function decision(
+  approver: string,
+  verdict: ApprovalRequestDecision['verdict'],
+  groups: string[] = ['oncall'],
+  reason?: string,
+): ApprovalRequestDecision {
+  return {
+    approver,
+    groups,
+    verdict,
+    time: new Date(NOW).toISOString(),
+    ...(reason === undefined ? {} : { reason }),
+  }
+}
+
+export function condition(
+  type: ApprovalRequestCondition['type'],
+  message = '',
+): ApprovalRequestCondition {
+  return {
+    type,
+    status: 'True',
+    lastTransitionTime: new Date(NOW).toISOString(),
+    reason: 'Test',
+    message,
+  }
+}
