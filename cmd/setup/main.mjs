@@ -84,6 +84,7 @@ function ensureNode(project) {
       env,
       stdio: 'pipe',
     })
+    linkNode(modules)
   }
   if (runsWantedNode(join(modules, '.bin', 'node'))) return
   if (major(process.version) >= WANTED_NODE) return
