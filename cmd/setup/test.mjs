@@ -15,6 +15,9 @@ const env = {
   NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning',
 }
 
+/** A leaked handle keeps jest alive for ever; that is a failure, not a wait. */
+const STEP_MINUTES = 25
+
 const jest = (name, args) => ({
   name,
   command: ['jest', ...args, '--json', `--outputFile=${join(reports, `${name}.json`)}`],
@@ -37,6 +40,11 @@ function run([program, ...args], plain) {
     env: plain ? { ...env, NODE_OPTIONS: '' } : env,
   })
   return new Promise((resolve) => {
+    const overdue = setTimeout(() => {
+      console.error(`${program} did not end within ${STEP_MINUTES} minutes`)
+      child.kill('SIGKILL')
+    }, STEP_MINUTES * 60_000)
+    child.on('exit', () => clearTimeout(overdue))
     child.on('error', (error) => {
       console.error(`${program}: ${error.message}`)
       resolve(1)

@@ -48,6 +48,6 @@ export async function assertMayCreate(
   throw new GatewayError(
     'Forbidden',
     `pods "${target.pod}" is forbidden: User "${username}" cannot create resource "pods/${target.subresource}" in API group "" in the namespace "${target.namespace}"`,
-    { id: 1003 },
+    { id: 1006 },
   )
 }

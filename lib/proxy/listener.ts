@@ -7,6 +7,7 @@
  */
 import { createServer, type Server } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -31,7 +32,7 @@ function onClientError(error: Error & { code?: string }, socket: Duplex): void {
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
   const refusal = tooLarge
     ? new GatewayError('RequestEntityTooLarge', 'the request line and headers are over 64 KiB', {
-        id: 1012,
+        id: 1018,
       })
     : new GatewayError('BadRequest', 'this is not a well-formed HTTP/1.1 request', { id: 1010 })
   refuseUpgrade(socket, refusal.toStatus())
@@ -67,7 +68,7 @@ export function createListener(options: ListenerOptions): Server {
 }
 
 /** Starts to listen; resolves with the port, rejects with a readable reason. */
-export async function listen(server: Server, host: string, port: number): Promise<number> {
+export async function listen(server: NetServer, host: string, port: number): Promise<number> {
   return await new Promise<number>((resolve, reject) => {
     server.once('error', (error) =>
       reject(

@@ -9,9 +9,10 @@
  * the upstream leg is not read, and the pod waits. The exit status travels the
  * same road last (I10).
  */
-import { GatewayError } from '../errors/gateway-error.ts'
+import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Masker } from '../masking/masker.ts'
-import type { Entry, Recording } from '../recording/recorder.ts'
+import type { Entry } from '../recording/frame.ts'
+import type { Recording } from '../recording/recorder.ts'
 import type { StreamName } from '../streams/channel.ts'
 import type { CloseInfo, StreamHandlers, StreamSession } from '../streams/session.ts'
 import { createEchoWatch } from './echo.ts'
@@ -34,6 +35,8 @@ export interface PumpOptions {
   elapsedMs(): number
   /** Everything is over on one side; called once. The caller finishes the other. */
   onEnd(end: PumpEnd): void
+  /** The status given to `appendStatus` is stored, and with it all output before it. */
+  onStatusReleased(): void
 }
 
 export interface PumpCounts {
@@ -45,13 +48,15 @@ export interface PumpCounts {
 export interface Pump {
   readonly clientHandlers: StreamHandlers
   readonly counts: PumpCounts
+  /** Resolves when `fail` was called, also after the end; never rejects. */
+  readonly failed: Promise<GatewayError>
   /** Begins to move bytes; the client leg has been started by the caller with `clientHandlers`. */
   start(): void
   /** The recorder's `onRelease`. */
   release(entries: Entry[]): void
   /** The recorder's `onFailure`, or a reason of our own to end the session. */
   fail(error: GatewayError): void
-  /** Queues the final status behind all output; its release is awaited by `drained`. */
+  /** Queues the final status behind all output; `onStatusReleased` follows. */
   appendStatus(status: Uint8Array): void
 }
 
@@ -70,6 +75,7 @@ export function createPump(options: PumpOptions): Pump {
   const echo = createEchoWatch()
   const statusParts: Uint8Array[] = []
   const endedOutputs = new Set<StreamName>()
+  const failure = Promise.withResolvers<GatewayError>()
   let statusBytes = 0
   let ended = false
   let paused = false
@@ -189,16 +195,19 @@ export function createPump(options: PumpOptions): Pump {
   return {
     clientHandlers,
     counts,
+    failed: failure.promise,
     start() {
       upstream.start(upstreamHandlers)
     },
     release(entries) {
       for (const { kind, data } of entries) {
         if (kind === 'stdout' || kind === 'stderr') client.write(kind, data)
+        else if (kind === 'error') options.onStatusReleased()
       }
       release()
     },
     fail(error) {
+      failure.resolve(error)
       end({ by: 'gateway', error })
     },
     appendStatus(status) {

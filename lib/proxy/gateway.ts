@@ -1,0 +1,121 @@
+/**
+ * Who is calling, where to, and which part of the gateway serves it.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+import { GatewayError, asGatewayError, errorText } from '../errors/gateway-error.ts'
+import type { Authenticator } from '../identity/authenticate.ts'
+import type { User } from '../identity/user.ts'
+import { UpstreamStatusError } from '../kube/api-client.ts'
+import { impersonationHeaders } from '../kube/impersonate.ts'
+import { asksToImpersonate } from './headers.ts'
+import { draining, impersonationRefused, roadClosed } from './messages.ts'
+import { passThrough } from './passthrough.ts'
+import { parseRequestInfo, type RequestInfo } from './request-info.ts'
+import { refuseUpgrade, sendStatus } from './respond.ts'
+import { routeOf, type Route } from './route.ts'
+import { serveStream, type StreamDeps } from './serve-stream.ts'
+
+export interface GatewayDeps extends StreamDeps {
+  authenticator: Authenticator
+  /** The gateway's own API under /podgate/. It authenticates by itself. */
+  serveConsole(request: IncomingMessage, response: ServerResponse): void
+}
+
+export interface Gateway {
+  onRequest(request: IncomingMessage, response: ServerResponse): void
+  onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** Streams that run now. */
+  readonly active: number
+  /** Resolves when the last stream has ended and is recorded. */
+  drained(): Promise<void>
+}
+
+interface Incoming {
+  info: RequestInfo
+  route: Route
+}
+
+function locate(request: IncomingMessage, upgrade: boolean): Incoming {
+  const info = parseRequestInfo(request.method ?? '', request.url ?? '')
+  return { info, route: routeOf(info, upgrade) }
+}
+
+export function createGateway(deps: GatewayDeps): Gateway {
+  const running = new Set<Promise<void>>()
+
+  async function identify(request: IncomingMessage): Promise<User> {
+    const user = await deps.authenticator.authenticate(request.headers.authorization)
+    if (asksToImpersonate(request.headers)) throw impersonationRefused()
+    return user
+  }
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<string> {
+    const { info, route } = locate(request, false)
+    if (route.kind === 'console') {
+      deps.serveConsole(request, response)
+      return 'console'
+    }
+    const user = await identify(request)
+    if (route.kind === 'refuse') throw roadClosed(route.what)
+    if (route.kind === 'stream') {
+      throw new GatewayError(
+        'BadRequest',
+        'Upgrade request required: this path carries a stream; use kubectl exec or kubectl attach',
+        { id: 1201 },
+      )
+    }
+    await passThrough(deps.client, info, impersonationHeaders(user), request, response)
+    return 'passThrough'
+  }
+
+  async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const { info, route } = locate(request, true)
+    const user = await identify(request)
+    if (route.kind !== 'stream')
+      throw roadClosed(route.kind === 'refuse' ? route.what : 'an upgrade here')
+    if (deps.stop.aborted) throw draining()
+    const { kind: _kind, ...target } = route
+    await serveStream(deps, { request, socket, head, user, target, query: info.query })
+  }
+
+  function failed(error: unknown): GatewayError {
+    const refusal = asGatewayError(error)
+    if (refusal.reason === 'InternalError') {
+      deps.log.error(
+        { reason: errorText(error), cause: errorText(refusal.cause) },
+        'request failed',
+      )
+    }
+    return refusal
+  }
+
+  return {
+    onRequest(request, response) {
+      response.on('error', () => undefined)
+      serve(request, response)
+        .then((kind) => deps.metrics.requests.inc({ code: String(response.statusCode), kind }))
+        .catch((error: unknown) => {
+          const status = UpstreamStatusError.is(error) ? error.status : failed(error).toStatus()
+          deps.metrics.requests.inc({ code: String(status.code ?? 500), kind: 'refused' })
+          sendStatus(response, status)
+        })
+    },
+    onUpgrade(request, socket, head) {
+      const work = upgrade(request, socket, head).catch((error: unknown) => {
+        const status = UpstreamStatusError.is(error) ? error.status : failed(error).toStatus()
+        deps.metrics.requests.inc({ code: String(status.code ?? 500), kind: 'refused' })
+        refuseUpgrade(socket, status)
+      })
+      running.add(work)
+      work.finally(() => running.delete(work)).catch(() => undefined)
+    },
+    get active() {
+      return running.size
+    },
+    async drained() {
+      await Promise.all(running)
+    },
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Gets the consent a policy demands, or says in words why there is none yet.
+ *
+ * A person at a terminal waits in the stream; a script gets its answer at once
+ * and the command to wait with. kubectl asks twice when a WebSocket is refused:
+ * both find the same request, because its name follows from what is asked.
+ */
+import type { ApprovalDesk, ApprovalTicket, ApprovalVerdict } from '../approval/desk.ts'
+import type { GatewayError } from '../errors/gateway-error.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import {
+  approvalDenied,
+  approvalEnded,
+  approvalPending,
+  approvedLine,
+  waitCancelled,
+  waitTimedOut,
+  waitingLine,
+} from './messages.ts'
+import type { WaitingRoom } from './waiting-room.ts'
+
+export type ApprovedVerdict = Extract<ApprovalVerdict, { state: 'Approved' }>
+
+export interface ObtainOptions {
+  desk: ApprovalDesk
+  ticket: ApprovalTicket
+  verdict: ApprovalVerdict
+  waitMs: number
+  session: string
+  /** Opens the terminal to wait in; undefined for scripts. */
+  openRoom: (() => Promise<WaitingRoom>) | undefined
+  metrics: Metrics
+}
+
+/** The terminal is told again this often, which also keeps idle connections open. */
+const REMIND_MS = 30_000
+
+export function refusalOf(ticket: ApprovalTicket, verdict: ApprovalVerdict): GatewayError {
+  if (verdict.state === 'Denied') return approvalDenied(ticket, verdict.by, verdict.reason)
+  if (verdict.state === 'Pending') return approvalPending(ticket)
+  return approvalEnded(ticket, verdict.state)
+}
+
+async function waitInTerminal(options: ObtainOptions, room: WaitingRoom): Promise<ApprovalVerdict> {
+  const { desk, ticket, waitMs } = options
+  const startedAt = performance.now()
+  const waited = (): number => performance.now() - startedAt
+  const remind = (): void => room.say(waitingLine(ticket, waited(), waitMs))
+  remind()
+  const reminder = setInterval(remind, REMIND_MS)
+  try {
+    const verdict = await desk.wait(ticket, waitMs, room.left)
+    if (room.left.aborted) {
+      if (room.left.reason === 'cancelled') await desk.withdraw(ticket)
+      throw waitCancelled(ticket)
+    }
+    if (verdict.state === 'Pending') throw waitTimedOut(ticket, waitMs)
+    return verdict
+  } finally {
+    clearInterval(reminder)
+    options.metrics.approvalWaitSeconds.observe(waited() / 1000)
+  }
+}
+
+/**
+ * Spends the approval: after this it is good for this session only.
+ *
+ * @throws GatewayError
+ */
+export async function obtainApproval(options: ObtainOptions): Promise<ApprovedVerdict> {
+  const { desk, ticket, session } = options
+  let { verdict } = options
+  let room: WaitingRoom | undefined
+  if (verdict.state === 'Pending' && options.openRoom !== undefined) {
+    room = await options.openRoom()
+    verdict = await waitInTerminal(options, room)
+  }
+  if (verdict.state !== 'Approved') throw refusalOf(ticket, verdict)
+  const spent = await desk.consume(ticket, session)
+  if (spent.state !== 'Approved') throw refusalOf(ticket, spent)
+  const by = spent.by.map(({ username }) => username).join(' and ')
+  room?.say(approvedLine(by, spent.by[0]?.reason ?? '', spent.until, session))
+  return spent
+}
