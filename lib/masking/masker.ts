@@ -20,7 +20,7 @@ import { characterBoundary, writeStars } from './cells.ts'
 import { Hits, type Range } from './hits.ts'
 import { WINDOW, STEP, lineBreak, matchLine } from './line-patterns.ts'
 import type { CompiledMaskRules } from './rules.ts'
-import { type ColonRun, holdFrom, scan } from './scan.ts'
+import { holdFrom, scan } from './scan.ts'
 import { SENTINELS, Window } from './window.ts'
 
 export { compileMaskRules, mergeMaskSpecs } from './rules.ts'
@@ -50,7 +50,6 @@ class StreamMasker implements Masker {
   private readonly rules: CompiledMaskRules
   private readonly window = new Window()
   private readonly hits: Hits
-  private readonly colons: ColonRun = { last: -1000, count: 0 }
   /** All triggers before this offset are decided. */
   private scanned = 0
   private emitted = 0
@@ -101,7 +100,7 @@ class StreamMasker implements Masker {
   flush(): Uint8Array[] {
     if (this.heldBytes === 0) return []
     const provisional = new Hits(this.rules.names)
-    this.decideRest({ ...this.colons }, provisional)
+    this.decideRest(provisional)
     const { end } = this.window
     return this.emit(this.window.copy(this.emitted, end), undefined, end, provisional)
   }
@@ -109,7 +108,7 @@ class StreamMasker implements Masker {
   end(): Uint8Array[] {
     this.ended = true
     if (this.heldBytes === 0) return []
-    this.decideRest(this.colons, this.hits)
+    this.decideRest(this.hits)
     const { end } = this.window
     return this.emit(this.window.copy(this.emitted, end), undefined, end)
   }
@@ -125,7 +124,7 @@ class StreamMasker implements Masker {
     const { window, rules } = this
     const { bytes, base } = window
     const hi = window.end - base
-    const at = scan(rules.plan, bytes, this.scanned - base, hi, base, this.colons, this.hits)
+    const at = scan(rules.plan, bytes, this.scanned - base, hi, base, this.hits)
     this.scanned = at + base
     let frontier = holdFrom(rules.plan, bytes, at) + base
     if (rules.patterns.length > 0) {
@@ -170,11 +169,11 @@ class StreamMasker implements Masker {
   }
 
   /** Decides everything pending as if the stream ended here. */
-  private decideRest(colons: ColonRun, hits: Hits): void {
+  private decideRest(hits: Hits): void {
     const { window, rules } = this
     window.seal()
     const hi = window.end - window.base + SENTINELS
-    scan(rules.plan, window.bytes, this.scanned - window.base, hi, window.base, colons, hits)
+    scan(rules.plan, window.bytes, this.scanned - window.base, hi, window.base, hits)
     if (rules.patterns.length > 0) this.matchUpTo(window.end, hits)
   }
 
@@ -202,12 +201,7 @@ function redact(
   offset: number,
   ranges: readonly Range[],
 ): Uint8Array {
-  const bytes = new Uint8Array(size)
-  let filled = 0
-  for (const piece of pieces) {
-    bytes.set(piece, filled)
-    filled += piece.length
-  }
+  const bytes = joined(pieces, size)
   let read = 0
   let written = 0
   for (const range of ranges) {
@@ -220,4 +214,17 @@ function redact(
   if (written === read) return bytes
   bytes.copyWithin(written, read, size)
   return bytes.subarray(0, written + size - read)
+}
+
+function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
+  const [first] = pieces
+  // Through the prototype, or a Buffer's own slice would share its memory with the caller's bytes.
+  if (first?.length === size) return Uint8Array.prototype.slice.call(first)
+  const bytes = new Uint8Array(size)
+  let filled = 0
+  for (const piece of pieces) {
+    bytes.set(piece, filled)
+    filled += piece.length
+  }
+  return bytes
 }

@@ -1,14 +1,18 @@
 /**
- * The one pass over the stream. A 256-entry table picks out the few bytes a match can turn on (a
- * digit, `:`, `@`, `+`); a detector then looks at its surroundings, most often to say no after two
- * or three bytes. Text without such bytes costs one load and one compare per byte.
+ * The pass over the stream. Triggers are the bytes a match can turn on: a digit, `:`, `@`, `+`. At
+ * each, the detectors look at its surroundings and most often say no after two or three bytes.
+ *
+ * Long input goes through the shape automaton first, in two lanes because each step waits for the
+ * one before; then only the triggers shortly before a recognised shape are looked at. Both ways
+ * find the same matches: the shapes only leave out triggers that no detector would accept.
  */
-import { MAX_LEAD, MORE, NONE, hasClass, isDigit, LOCAL, HEX } from './bytes.ts'
+import { HEX, LOCAL, MAX_LEAD, MORE, NONE, hasClass, isDigit } from './bytes.ts'
 import { MAX_CARD_DIGITS, MIN_CARD_DIGITS, cardEnd } from './card.ts'
 import { emailEnd, emailStart } from './email.ts'
 import { followsCountry, ibanEnd } from './iban.ts'
 import { ipv4End, ipv6End, ipv6Start } from './ip-address.ts'
 import { mayBeginNumber, nationalEnd, numberStart, plusNumberEnd } from './phone.ts'
+import { SHAPE_DEPTH, SHAPE_WARM_UP, SYMBOL_OF, type ShapeTable, compileShapes } from './shapes.ts'
 
 export const DETECTORS = ['Email', 'Phone', 'CreditCard', 'Iban', 'IpAddress'] as const
 export type Detector = (typeof DETECTORS)[number]
@@ -28,12 +32,16 @@ const PLUS = 4
 const SPACE = 0x20
 const DASH = 0x2d
 const DOT = 0x2e
+const COLON_BYTE = 0x3a
 
 /** Colons this close may belong to one IPv6 address: a group has four digits. */
 const COLON_REACH = 5
 /** `1:2:3:4:5:6:` and then two groups or an IPv4 address. */
 const FULL_ADDRESS_COLONS = 6
-const LONG_AGO = -1000
+/** Below this the automaton's warm-up costs more than it saves. */
+const MIN_FAST = 512
+/** Bytes per lane of the automaton. */
+const LANE = 8192
 
 /** What the scan needs to know of the rules, as tables. */
 export interface ScanPlan {
@@ -42,12 +50,9 @@ export interface ScanPlan {
   /** Bytes that may stand in a match before its trigger. */
   readonly leads: Uint8Array
   readonly enabled: readonly boolean[]
-}
-
-/** The run of colons before the scan position, in stream offsets. */
-export interface ColonRun {
-  last: number
-  count: number
+  readonly shapes: ShapeTable
+  /** Where the lanes stopped; only in use within one call of `scan`. */
+  readonly stops: Int32Array
 }
 
 export interface HitSink {
@@ -59,13 +64,13 @@ export function planScan(detectors: ReadonlySet<string>): ScanPlan {
   const on = (detector: number): boolean => enabled[detector] ?? false
   const triggers = new Uint8Array(256)
   if (on(PHONE) || on(CREDIT_CARD) || on(IBAN) || on(IP_ADDRESS)) triggers.fill(NUMBER, 0x30, 0x3a)
-  if (on(IP_ADDRESS)) triggers[0x3a] = COLON
+  if (on(IP_ADDRESS)) triggers[COLON_BYTE] = COLON
   if (on(EMAIL)) triggers[0x40] = AT
   if (on(PHONE)) triggers[0x2b] = PLUS
   const leads = new Uint8Array(256)
   for (let byte = 0; byte < 256; byte += 1) {
     const local = hasClass(byte, LOCAL) || (byte >= 0x80 && byte <= 0xdf)
-    const address = hasClass(byte, HEX) || byte === 0x3a
+    const address = hasClass(byte, HEX) || byte === COLON_BYTE
     const letter = (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a
     const lead =
       (on(EMAIL) && local) ||
@@ -74,7 +79,13 @@ export function planScan(detectors: ReadonlySet<string>): ScanPlan {
       (on(PHONE) && byte === 0x28)
     if (lead) leads[byte] = 1
   }
-  return { triggers, leads, enabled }
+  return {
+    triggers,
+    leads,
+    enabled,
+    shapes: compileShapes(DETECTORS.filter((_, k) => enabled[k])),
+    stops: new Int32Array(LANE),
+  }
 }
 
 /**
@@ -87,66 +98,143 @@ export function scan(
   from: number,
   hi: number,
   base: number,
-  colons: ColonRun,
+  hits: HitSink,
+): number {
+  const { stops } = plan
+  let at = from
+  while (hi - at >= MIN_FAST) {
+    const half = Math.min(LANE, (hi - at) >> 1)
+    const count = runLanes(plan.shapes, stops, b, at, half)
+    const end = at + 2 * half
+    let next = at
+    for (let lane = 0; lane < 2; lane += 1) {
+      for (let k = 0; k < count; k += 1) {
+        const packed = stops[k] ?? 0
+        const stop = (packed >> 2) + lane * half
+        if ((packed & (1 << lane)) === 0 || stop < next) continue
+        next = examine(plan, b, Math.max(next, stop - SHAPE_DEPTH), stop + 1, hi, base, hits)
+        if (next < 0) return ~next
+      }
+    }
+    // A shape may still be on its way where the lanes end.
+    next = examine(plan, b, Math.max(next, end - SHAPE_DEPTH), end, hi, base, hits)
+    if (next < 0) return ~next
+    at = next
+  }
+  const next = examine(plan, b, at, hi, hi, base, hits)
+  return next < 0 ? ~next : next
+}
+
+/**
+ * Runs the automaton over two lanes of `half` bytes. A stop is its position in the first lane times
+ * four, plus 1 if the first lane recognised a shape there, plus 2 if the second did.
+ */
+function runLanes(
+  shapes: ShapeTable,
+  stops: Int32Array,
+  b: Uint8Array,
+  from: number,
+  half: number,
+): number {
+  const { next, recognised } = shapes
+  const symbols = SYMBOL_OF
+  const end = from + half
+  let one = warmUp(shapes, b, from)
+  let two = warmUp(shapes, b, end)
+  let count = 0
+  for (let i = from; i < end; i += 1) {
+    one = next[one + (symbols[b[i] ?? 0] ?? 0)] ?? 0
+    two = next[two + (symbols[b[i + half] ?? 0] ?? 0)] ?? 0
+    if (one >= recognised || two >= recognised) {
+      stops[count] = i * 4 + (one >= recognised ? 1 : 0) + (two >= recognised ? 2 : 0)
+      count += 1
+    }
+  }
+  return count
+}
+
+/** The automaton's state before the byte at `at`. */
+function warmUp(shapes: ShapeTable, b: Uint8Array, at: number): number {
+  let state = shapes.start
+  for (let i = Math.max(0, at - SHAPE_WARM_UP); i < at; i += 1) {
+    state = shapes.next[state + (SYMBOL_OF[b[i] ?? 0] ?? 0)] ?? 0
+  }
+  return state
+}
+
+/**
+ * Looks at every trigger in [from, to). Gives the position it came to, or, if the trigger at `i`
+ * needs more bytes, `~i`.
+ */
+function examine(
+  plan: ScanPlan,
+  b: Uint8Array,
+  from: number,
+  to: number,
+  hi: number,
+  base: number,
   hits: HitSink,
 ): number {
   const { triggers } = plan
-  let lastColon = Math.max(LONG_AGO, colons.last - base)
-  let colonCount = colons.count
   let i = from
-  while (i < hi) {
+  while (i < to) {
     const kind = triggers[b[i] ?? 0]
     if (kind === QUIET) {
       i += 1
       continue
     }
     if (kind === NUMBER) {
-      const next = scanNumber(plan, b, i, hi, base, hits)
-      if (next === MORE) break
+      const next = examineNumber(plan, b, i, hi, base, hits)
+      if (next === MORE) return ~i
       i = next
       continue
     }
-    if (kind === COLON) {
-      const near = i - lastColon
-      const count = near <= COLON_REACH ? colonCount + 1 : 1
-      if (near === 1 || count === FULL_ADDRESS_COLONS) {
-        if (report(hits, IP_ADDRESS, base, ipv6Start(b, i), b, hi) === MORE) break
-      }
-      lastColon = i
-      colonCount = count
-    } else if (kind === AT) {
-      const start = emailStart(b, i)
-      const end = emailEnd(b, start, i, hi)
-      if (end === MORE) break
-      if (end !== NONE) hits.add(EMAIL, base + start, base + end)
-    } else {
-      const end = plusNumberEnd(b, i, hi)
-      if (end === MORE) break
-      if (end !== NONE) hits.add(PHONE, base + i, base + end)
-    }
+    if (examineMark(kind, b, i, hi, base, hits) === MORE) return ~i
     i += 1
   }
-  colons.last = lastColon + base
-  colons.count = colonCount
   return i
 }
 
-function report(
-  hits: HitSink,
-  detector: number,
-  base: number,
-  start: number,
+function examineMark(
+  kind: number | undefined,
   b: Uint8Array,
+  i: number,
   hi: number,
+  base: number,
+  hits: HitSink,
 ): number {
-  if (start < 0) return NONE
-  const end = ipv6End(b, start, hi)
+  let start = i
+  let end = NONE
+  let detector = PHONE
+  if (kind === AT) {
+    detector = EMAIL
+    start = emailStart(b, i)
+    end = emailEnd(b, start, i, hi)
+  } else if (kind === PLUS) {
+    end = plusNumberEnd(b, i, hi)
+  } else if (b[i - 1] === COLON_BYTE || colonsBefore(b, i) >= FULL_ADDRESS_COLONS - 1) {
+    detector = IP_ADDRESS
+    start = ipv6Start(b, i)
+    if (start >= 0) end = ipv6End(b, start, hi)
+  }
   if (end > NONE) hits.add(detector, base + start, base + end)
   return end
 }
 
+/** How many colons precede the one at `at`, each close enough to be of the same address. */
+function colonsBefore(b: Uint8Array, at: number): number {
+  let count = 0
+  let last = at
+  for (let i = at - 1; i >= 0 && last - i <= COLON_REACH && count < FULL_ADDRESS_COLONS; i -= 1) {
+    if (b[i] !== COLON_BYTE) continue
+    count += 1
+    last = i
+  }
+  return count
+}
+
 /** All detectors that begin with digits, for the run of digits at `start`; gives the run's end. */
-function scanNumber(
+function examineNumber(
   plan: ScanPlan,
   b: Uint8Array,
   start: number,
@@ -156,9 +244,9 @@ function scanNumber(
 ): number {
   let end = start + 1
   while (end < hi && isDigit(b[end] ?? 0)) end += 1
+  if (start > 0 && isDigit(b[start - 1] ?? 0)) return end
   // A run too long for any number is over with; what follows of it is no beginning either.
   if (end === hi && end - start <= MAX_CARD_DIGITS) return MORE
-  if (start > 0 && isDigit(b[start - 1] ?? 0)) return end
   const { enabled } = plan
   const run = end - start
   const next = end < hi ? (b[end] ?? 0) : 0
