@@ -34,7 +34,9 @@ afterEach(async () => {
   }
 })
 
-async function start(options: { expiresInMs?: number; protocol?: string } = {}): Promise<Setup> {
+async function start(
+  options: { expiresInMs?: number; protocol?: string; stallMs?: number } = {},
+): Promise<Setup> {
   const client = fakeSession()
   const upstream = fakeSession(options.protocol)
   const store = createMemoryStore()
@@ -66,7 +68,7 @@ async function start(options: { expiresInMs?: number; protocol?: string } = {}):
       onRelease: (entries) => late.session?.pump.release(entries),
       onFailure: (error) => late.session?.pump.fail(error),
     },
-    { stallMs: 20 },
+    { stallMs: options.stallMs ?? 60_000 },
   )
   const rules = compileMaskRules({ detectors: ['Email'], patterns: [], mode: 'Redact' })
   const session = createRunningSession({
@@ -137,7 +139,7 @@ describe('a session from its first byte to its end', () => {
   })
 
   it('ends with words when the store goes away, and shows nothing unrecorded', async () => {
-    const { client, upstream, store, end } = await start()
+    const { client, upstream, store, end } = await start({ stallMs: 20 })
     store.mode = 'down'
     upstream.send('stdout', 'never shown\n')
     await expect(end).resolves.toMatchObject({ outcome: 'StoreLost' })
@@ -147,7 +149,7 @@ describe('a session from its first byte to its end', () => {
   })
 
   it('ends with words when the store goes away between the last output and the status', async () => {
-    const { client, upstream, store, end } = await start()
+    const { client, upstream, store, end } = await start({ stallMs: 20 })
     store.mode = 'down'
     upstream.send('stdout', 'never shown\n')
     upstream.send('error', SUCCESS)
