@@ -1,6 +1,6 @@
 /**
- * The gateway's own sign-in at the API server: its service account's token, in a file that is
- * written anew at half of the token's life, and a kubeconfig that names the file.
+ * The gateway's own sign-in at the API server: a kubeconfig with its service account's token, written
+ * anew at half of the token's life; the gateway reads it again each minute.
  */
 import { randomUUID } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 
 import { errorText } from '../errors/gateway-error.ts'
-import { runKubectl } from './run-kubectl.ts'
+import { type KubectlOptions, runKubectl } from './run-kubectl.ts'
 
 export const GATEWAY_NAMESPACE = 'podgate-system'
 const SERVICE_ACCOUNT = 'podgate'
@@ -17,8 +17,7 @@ const RETRY_MS = 30_000
 
 export interface GatewayAccountOptions {
   folder: string
-  kubectl: string
-  adminKubeconfig: string
+  admin: KubectlOptions
   onError: (message: string) => void
 }
 
@@ -28,19 +27,16 @@ export interface GatewayAccount {
 }
 
 export async function openGatewayAccount(options: GatewayAccountOptions): Promise<GatewayAccount> {
-  const tokenFile = join(options.folder, 'gateway-token')
   const kubeconfig = join(options.folder, 'gateway-kubeconfig.yaml')
-  let lifeMs = await renewToken(tokenFile, options)
-  await writeKubeconfig(kubeconfig, tokenFile, options.adminKubeconfig)
+  const lifeMs = await renew(kubeconfig, options)
   let timer: NodeJS.Timeout | undefined
+  let isClosed = false
   const schedule = (afterMs: number): void => {
+    if (isClosed) return
     // setTimeout takes no more than 24.8 days; a token of a week is far from that.
     timer = setTimeout(() => {
-      renewToken(tokenFile, options).then(
-        (fresh) => {
-          lifeMs = fresh
-          schedule(lifeMs / 2)
-        },
+      renew(kubeconfig, options).then(
+        (freshLifeMs) => schedule(freshLifeMs / 2),
         (error: unknown) => {
           options.onError(`the gateway's token could not be renewed: ${errorText(error)}`)
           schedule(RETRY_MS)
@@ -50,31 +46,35 @@ export async function openGatewayAccount(options: GatewayAccountOptions): Promis
     timer.unref()
   }
   schedule(lifeMs / 2)
-  return { kubeconfig, close: () => clearTimeout(timer) }
+  return {
+    kubeconfig,
+    close: () => {
+      isClosed = true
+      clearTimeout(timer)
+    },
+  }
 }
 
 /** Gives the life of the token: the API server may grant less than was asked for. */
-async function renewToken(file: string, options: GatewayAccountOptions): Promise<number> {
+async function renew(file: string, options: GatewayAccountOptions): Promise<number> {
   const answer: unknown = JSON.parse(
     await runKubectl(
       ['create', 'token', SERVICE_ACCOUNT, '-n', GATEWAY_NAMESPACE, '--duration=168h', '-ojson'],
-      { kubectl: options.kubectl, kubeconfig: options.adminKubeconfig },
+      options.admin,
     ),
   )
   const { token, expirationTimestamp } = recordAt(answer, 'status')
   if (typeof token !== 'string' || typeof expirationTimestamp !== 'string') {
     throw new Error('the API server gave no token for the gateway')
   }
-  const draft = `${file}.${randomUUID()}`
-  await writeFile(draft, token, { mode: 0o600 })
-  await rename(draft, file)
+  await writeKubeconfig(file, token, options.admin.kubeconfig)
   return Math.max(60_000, Date.parse(expirationTimestamp) - Date.now())
 }
 
 /** The cluster is the admin's current one; of the admin's credentials nothing is taken over. */
 async function writeKubeconfig(
   file: string,
-  tokenFile: string,
+  token: string,
   adminKubeconfig: string,
 ): Promise<void> {
   const admin: unknown = parse(await readFile(adminKubeconfig, 'utf8'))
@@ -88,11 +88,13 @@ async function writeKubeconfig(
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name, cluster: cluster['cluster'] }],
-    users: [{ name, user: { tokenFile } }],
+    users: [{ name, user: { token } }],
     contexts: [{ name, context: { cluster: name, user: name } }],
     'current-context': name,
   }
-  await writeFile(file, stringify(config), { mode: 0o600 })
+  const draft = `${file}.${randomUUID()}`
+  await writeFile(draft, stringify(config), { mode: 0o600 })
+  await rename(draft, file)
 }
 
 function namedAt(config: unknown, list: string, name: unknown): Record<string, unknown> {

@@ -5,13 +5,13 @@
  *
  * May import: every folder of a lower level; oidc-provider, openid-client, yaml, node.
  */
-import { readFile, writeFile } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
 
 import { createAuthority, issueCertificate, type KeyPair } from '../cluster/pki.ts'
 import { type Mongo, startMongo } from '../cluster/mongo.ts'
 import { type Progress, silentProgress } from '../cluster/progress.ts'
 import { errorText } from '../errors/gateway-error.ts'
+import { checkPeople, writeAccess } from './access.ts'
 import {
   applyDemo,
   applyPodgate,
@@ -19,18 +19,16 @@ import {
   removeAll,
   waitForDemo,
 } from './demo-content.ts'
-import { DEMO_NAMESPACE } from './demo-content.ts'
 import { openDemoCluster, type DemoCluster } from './demo-cluster.ts'
 import { freePorts } from './free-port.ts'
 import { openGatewayAccount } from './gateway-account.ts'
 import { type GatewayControl, type GatewayProcess, startGatewayProcess } from './gateway-process.ts'
 import { type IdentityProvider, startIdentityProvider } from './identity-provider.ts'
-import { writePersonKubeconfig, writePrograms } from './kubeconfigs.ts'
-import { createPeople, type Person, type PersonName } from './people.ts'
-import { type KubectlOptions, runKubectl } from './run-kubectl.ts'
+import { createPeople, type Person } from './people.ts'
+import { programFile } from './program-file.ts'
+import type { KubectlOptions } from './run-kubectl.ts'
 import { claimFolder, folderOf, type SandboxFolder } from './sandbox-folder.ts'
 import { type SandboxJson, writeSandboxJson } from './sandbox-json.ts'
-import { signIn } from './sign-in.ts'
 
 export interface SandboxOptions {
   /** A second sandbox on the same machine needs another name (or another folder). */
@@ -58,7 +56,6 @@ export interface Sandbox {
 }
 
 const DATABASE = 'podgate'
-const SIGN_IN_HINT = 'restart the sandbox (npm run stop; npm start) to be signed in again'
 
 /** What has been opened, to be closed in the reverse order. */
 type Closers = (() => Promise<void> | void)[]
@@ -131,15 +128,23 @@ async function bringUp(
     options,
     folder,
     authority,
-    cluster,
     mongo,
     provider,
+    admin,
     onError,
   })
   closers.push(gateway.closeAll)
 
   checkpoint('Signing people in')
-  const json = await writeAccess(folder, { cluster, mongo, provider, gateway, authority, people })
+  const json = await writeAccess({
+    folder,
+    cluster,
+    provider,
+    people,
+    authority: authority.certificate,
+    gateway: gateway.process,
+    mongodb: { uri: mongo.uri, database: DATABASE },
+  })
   await waitForDemo(admin)
   await checkPeople(json, folder, options.signal)
   await writeSandboxJson(folder.json, json)
@@ -187,20 +192,19 @@ interface GatewayParts {
   options: SandboxOptions
   folder: SandboxFolder
   authority: KeyPair
-  cluster: DemoCluster
   mongo: Mongo
   provider: IdentityProvider
+  admin: KubectlOptions
   onError: (message: string) => void
 }
 
 async function openGateway(
   parts: GatewayParts,
 ): Promise<{ process: GatewayProcess; closeAll: () => Promise<void> }> {
-  const { folder, cluster, mongo, provider } = parts
+  const { folder, mongo, provider } = parts
   const account = await openGatewayAccount({
     folder: folder.account,
-    kubectl: cluster.kubectl,
-    adminKubeconfig: cluster.adminKubeconfig,
+    admin: { ...parts.admin, signal: undefined },
     onError: parts.onError,
   })
   try {
@@ -227,95 +231,4 @@ async function openGateway(
     account.close()
     throw error
   }
-}
-
-/** The programs stand beside lib, as .ts in the project and as .js where it is built. */
-function programFile(name: string): string {
-  const { dirname, filename } = import.meta
-  return join(dirname, '..', '..', 'cmd', name, `main${extname(filename)}`)
-}
-
-async function writeAccess(
-  folder: SandboxFolder,
-  parts: {
-    cluster: DemoCluster
-    mongo: Mongo
-    provider: IdentityProvider
-    gateway: { process: GatewayProcess }
-    authority: KeyPair
-    people: readonly Person[]
-  },
-): Promise<SandboxJson> {
-  const { cluster, provider, authority, people } = parts
-  const { url, metricsUrl } = parts.gateway.process
-  const kubeconfigOf = (name: PersonName): string => join(folder.kubeconfigs, `${name}.yaml`)
-  await Promise.all(
-    people.map(async ({ name, password }) => {
-      const cacheFile = join(folder.tokens, `${name}.json`)
-      const ca = authority.certificate
-      await signIn({ issuer: provider.issuer, ca, name, password, cacheFile })
-      await writePersonKubeconfig({
-        file: kubeconfigOf(name),
-        cacheFile,
-        person: name,
-        namespace: DEMO_NAMESPACE,
-        server: url,
-        authority: ca,
-        caFile: folder.authority,
-        issuer: provider.issuer,
-        program: programFile('kubectl-podgate'),
-        signInHint: SIGN_IN_HINT,
-      })
-    }),
-  )
-  await writePrograms(folder.bin, {
-    kubectl: cluster.kubectl,
-    scripts: {
-      'kubectl-approve': programFile('kubectl-approve'),
-      'kubectl-podgate': programFile('kubectl-podgate'),
-    },
-  })
-  const user = (name: PersonName): { kubeconfig: string } => ({ kubeconfig: kubeconfigOf(name) })
-  return {
-    gateway: { url, caFile: folder.authority },
-    users: { ana: user('ana'), bo: user('bo'), cy: user('cy'), dpo: user('dpo') },
-    admin: { kubeconfig: cluster.adminKubeconfig },
-    mongodb: { uri: parts.mongo.uri, database: DATABASE },
-    oidc: { issuer: provider.issuer },
-    console: `${url}/podgate/v1alpha1/`,
-    metrics: metricsUrl,
-    kubectl: cluster.kubectl,
-    ...(cluster.helm === undefined ? {} : { helm: cluster.helm }),
-    ...(cluster.containerdSocket === undefined
-      ? {}
-      : { containerdSocket: cluster.containerdSocket }),
-  }
-}
-
-/** From another folder than this one, as people do: no path in a kubeconfig may be relative. */
-async function checkPeople(
-  json: SandboxJson,
-  folder: SandboxFolder,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await Promise.all(
-    Object.entries(json.users).map(async ([name, { kubeconfig }]) => {
-      const output = ['auth', 'whoami', '-o=jsonpath={.status.userInfo.username}']
-      const username = await runKubectl(output, {
-        kubectl: json.kubectl,
-        kubeconfig,
-        cwd: '/',
-        cacheDir: folder.kubectlCache,
-        signal,
-      })
-      if (username !== name) {
-        throw new Error(`the kubeconfig of ${name} signs in as "${username}"`)
-      }
-    }),
-  )
-}
-
-/** The passwords of the sandbox's people, for tests that sign in themselves. */
-export async function readPasswords(sandbox: Pick<Sandbox, 'folder'>): Promise<unknown> {
-  return JSON.parse(await readFile(sandbox.folder.passwords, 'utf8'))
 }
