@@ -53,6 +53,8 @@ export interface InstanceRecord {
   stateDir: string
   /** Whose end ends the instance. */
   owner: ProcessIdentity
+  /** Cleans up if the owner dies; leaves by itself. */
+  watchdog: ProcessIdentity | null
   /** In the order they were started; they are ended in the reverse order. */
   processes: RecordedProcess[]
   /** True once the node part has begun to change the network and mounts. */
@@ -111,6 +113,7 @@ export async function claimInstance(
       name: options.name,
       stateDir: options.stateDir,
       owner: identify(process.pid),
+      watchdog: null,
       processes: [],
       node: false,
     }

@@ -35,6 +35,8 @@ export async function openInstance(options: OpenInstanceOptions): Promise<OpenIn
   prepareStateFolder(stateDir)
   const instance = await claimInstance({ name: options.name, stateDir })
   const watchdog = startWatchdog()
+  instance.record.watchdog = watchdog.identity
+  instance.save()
   const beforeClose: (() => Promise<void>)[] = []
   const removeAll = (): void => {
     removeInstance(instance.record)

@@ -6,14 +6,14 @@
 import { spawn } from 'node:child_process'
 
 import { cleanUpAbandoned } from './cleanup.ts'
-import { identify } from './process-identity.ts'
+import { identify, type ProcessIdentity } from './process-identity.ts'
 import { signalGroup } from './processes.ts'
 
 const FLAG = '--clean-up-abandoned'
 const SCRIPT = `while read -r line; do :; done; exec "$0" "$1" ${FLAG}`
 
 export interface Watchdog {
-  pid: number | undefined
+  identity: ProcessIdentity | null
   /** To be called when the instance is gone and there is nothing left to watch. */
   stop(): void
 }
@@ -31,11 +31,11 @@ export function startWatchdog(): Watchdog {
   // The pipe is kept open, but must not keep this process from leaving.
   if ('unref' in child.stdin && typeof child.stdin.unref === 'function') child.stdin.unref()
   const { pid } = child
-  const identity = pid === undefined ? undefined : identify(pid)
+  const identity = pid === undefined ? null : identify(pid)
   return {
-    pid,
+    identity,
     stop() {
-      if (identity !== undefined) signalGroup(identity, 'SIGKILL')
+      if (identity !== null) signalGroup(identity, 'SIGKILL')
     },
   }
 }
