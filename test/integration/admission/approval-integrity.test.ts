@@ -16,7 +16,7 @@ import {
   type KubeObject,
   type Person,
 } from './harness.ts'
-import { conditionOf, entry, requestNamed, REQUESTS, writeStatus } from './requests.ts'
+import { conditionOf, entry, ONCALL, requestNamed, REQUESTS, writeStatus } from './requests.ts'
 
 const POLICY = 'podgate-approval-integrity'
 const ALL_RIGHTS = 'all-rights'
@@ -77,7 +77,8 @@ interface Before {
 /** A request of its own for each case, brought into its state in the honest way. */
 async function made({ decisions = [], conditions = [] }: Before = {}): Promise<string> {
   const name = `apreq-${count++}`
-  const created = await api.call('POST', REQUESTS, { as: gateway, body: requestNamed(name) })
+  const body = requestNamed(name, { approvers: [...ONCALL, { kind: 'User', name: 'cy' }] })
+  const created = await api.call('POST', REQUESTS, { as: gateway, body })
   expect(created).toMatchObject({ code: 200 })
   for (const [index, person] of decisions.entries()) {
     const entries = decisions.slice(0, index + 1).map(({ username }) => by(username))
@@ -129,6 +130,12 @@ describe('a decision', () => {
       status: { decisions: [by('ANA')] },
       as: { ...ana, username: 'ANA' },
       message: 'nobody decides about their own request',
+    },
+    {
+      name: 'by somebody who is no approver',
+      status: { decisions: [by('dev', { groups: [ALL_RIGHTS, 'system:authenticated'] })] },
+      as: { username: 'dev', groups: [ALL_RIGHTS] },
+      message: 'you are not among the approvers of this request: Group oncall, User cy',
     },
     {
       name: 'together with that of another',
@@ -230,9 +237,9 @@ describe('a decision', () => {
       as: cy,
     },
     {
-      name: 'by somebody with no other groups',
-      status: { decisions: [by('root', { groups: [ALL_RIGHTS, 'system:authenticated'] })] },
-      as: { username: 'root', groups: [ALL_RIGHTS] },
+      name: 'by an approver who is named, not a group’s',
+      status: { decisions: [by('cy', { groups: [ALL_RIGHTS, 'system:authenticated'] })] },
+      as: { username: 'cy', groups: [ALL_RIGHTS] },
     },
   ])('is taken $name', async ({ before, status, as }) => {
     expect(await writeStatus(api, await made(before), status, as)).toMatchObject({ code: 200 })
