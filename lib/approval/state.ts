@@ -103,7 +103,7 @@ export function judge(
     counting.filter(({ verdict }) => verdict === 'Approve'),
     sets,
   )
-  // The request's own time is bound by the digest of nothing, so it can only shorten.
+  // The request's own time is no part of its digest, so it is only believed where it shortens.
   const validForMs = Math.min(requirement.validForMs, requirementOf(request).validForMs)
   return (
     closed(request, denials, approvals) ?? open(request, { nowMs, validForMs, denials, approvals })
