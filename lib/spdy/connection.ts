@@ -27,6 +27,7 @@ import {
 import type { Frame, PingFrame, RstStreamFrame, SynStreamFrame } from './frame.ts'
 import { HeaderBlockDecoder, HeaderBlockEncoder, type Headers } from './header-block.ts'
 import { Liveness } from './liveness.ts'
+import { awaitFinish, DEFAULT_PATIENCE, destroySoon, LAST_WORD_MS } from './socket-end.ts'
 import { StreamTable } from './stream-table.ts'
 import { isSpdyViolation, SpdyViolation } from './violation.ts'
 import { FrameWriter } from './writer.ts'
@@ -62,9 +63,6 @@ const DEFAULT_DEAD_TICKS = 4
 const DEFAULT_HIGH_WATER_MARK = 256 * 1024
 /** PING answers not yet taken by the kernel; no honest peer waits for more than a few. */
 const MAX_QUEUED_PINGS = 1000
-/** How long a last word (GOAWAY, a status) may take to leave before the socket is destroyed. */
-const LAST_WORD_MS = 2000
-const DEFAULT_FINISH_TIMEOUT_MS = 30_000
 
 const EMPTY_HEADERS: Headers = new Map()
 
@@ -177,25 +175,22 @@ export class SpdyConnection {
 
   /**
    * The polite end: GOAWAY, then the end of our side, then the peer's own end.
-   * What comes from now on is read and dropped. The time limit counts from the
-   * last progress: over a slow line even a small rest takes its time, and
-   * destroying the socket early would cut it.
+   * What comes from now on is read and dropped.
    */
-  finish(timeoutMs: number = DEFAULT_FINISH_TIMEOUT_MS): void {
+  finish(timeoutMs?: number): void {
     if (this.#state !== 'open') return
     this.#writer.frame(encodeGoAway(this.#streams.lastRemoteId, GoAwayStatus.OK))
-    this.#end()
+    this.#state = 'ending'
+    this.#writer.end()
     this.#paused = false
     this.#socket.resume()
-    let unsent = this.#writer.unsentBytes
-    const check = () => {
-      const left = this.#writer.unsentBytes
-      if (left < unsent) {
-        unsent = left
-        this.#timers.push(this.#clock.after(timeoutMs, check))
-      } else this.#close('local', `finished; the peer did not close within ${timeoutMs} ms`)
-    }
-    this.#timers.push(this.#clock.after(timeoutMs, check))
+    const patience =
+      timeoutMs === undefined ? DEFAULT_PATIENCE : { stalledMs: timeoutMs, closeMs: timeoutMs }
+    this.#timers.push(
+      awaitFinish(this.#socket, this.#clock, patience, () =>
+        this.#close('local', 'finished; the peer did not close'),
+      ),
+    )
   }
 
   /** Ends the connection at once, after a last attempt to say why. */
@@ -279,13 +274,8 @@ export class SpdyConnection {
         this.#events.onReply(frame.streamId, frame.fin)
         return
       case 'HEADERS':
-        // Inflated although nobody reads it: the next block's compression builds on it.
-        this.#headerDecoder.decode(frame.headerBlock)
-        this.#streams.receive(frame.streamId)
-        if (!frame.fin) return
-        this.#streams.endRemote(frame.streamId)
-        this.#events.onData(frame.streamId, new Uint8Array(0), true)
-        return
+        // Nobody in Kubernetes sends it, and inflating blocks without end would be a peer's to order.
+        throw new SpdyViolation('HEADERS')
       case 'RST_STREAM':
         this.#receiveReset(frame)
         return
@@ -375,43 +365,20 @@ export class SpdyConnection {
     if (this.#nextPingId > 0x7fff_ffff) this.#nextPingId -= 0x7fff_fffe
   }
 
-  /** Ends our side; what was sent before still goes out. */
-  #end(): void {
-    this.#state = 'ending'
-    this.#writer.end()
-  }
-
   #close(kind: CloseInfo['kind'], detail: string): void {
     if (this.#state === 'closed') return
-    if (this.#state === 'open') this.#end()
+    const wasOpen = this.#state === 'open'
     this.#state = 'closed'
     for (const stop of this.#timers.splice(0)) stop()
-    this.#destroySoon()
+    // Towards the API server there is nothing left to say, and queued stdin must not reach the pod.
+    if (this.#role === 'client') this.#socket.destroy()
+    else {
+      if (wasOpen) this.#writer.end()
+      destroySoon(this.#socket, this.#clock)
+    }
     process.nextTick(() => {
       this.#closed.resolve()
       this.#events.onClose({ kind, detail })
     })
-  }
-
-  /**
-   * A client gets a moment to read why it was cut off, and is read meanwhile: unread input
-   * would turn our end into a reset that throws those last frames away. Towards the API server
-   * there is nothing left to say, and queued stdin must not reach the pod.
-   */
-  #destroySoon(): void {
-    const socket = this.#socket
-    if (socket.destroyed) return
-    if (this.#role === 'client' || (socket.readableEnded && socket.writableFinished)) {
-      socket.destroy()
-      return
-    }
-    socket.resume()
-    const cancel = this.#clock.after(LAST_WORD_MS, () => socket.destroy())
-    const check = () => {
-      if (socket.writableFinished && socket.readableEnded) socket.destroy()
-    }
-    socket.once('end', check)
-    socket.once('finish', check)
-    socket.once('close', cancel)
   }
 }

@@ -72,7 +72,8 @@ export class SpdyStreamSession implements StreamSession {
       onData: (id: number, data: Uint8Array, fin: boolean) => this.#onData(id, data, fin),
       onReset: (id: number, status: number) => this.#onReset(id, status),
       onDrain: () => {
-        if (!this.#over) this.#handlers?.onDrain()
+        if (this.#handlers === undefined) this.#tell((handlers) => handlers.onDrain())
+        else if (!this.#over) this.#handlers.onDrain()
       },
       endedCleanly: () => this.#endedCleanly(),
       onClose: (info: CloseInfo) => {

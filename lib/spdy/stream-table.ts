@@ -61,7 +61,7 @@ export class StreamTable {
     if (fin) this.endRemote(id)
   }
 
-  /** DATA or HEADERS came on `id`. */
+  /** DATA came on `id`. */
   receive(id: number): void {
     const stream = this.#streams.get(id)
     if (stream === undefined) throw new SpdyViolation(`frame for unknown stream ${id}`)

@@ -220,13 +220,7 @@ describe('SpdyConnection back-pressure', () => {
   })
 
   it('keeps a slow line alive after finish as long as bytes leave', async () => {
-    const { socket, peer, clock, connection } = await connected({}, { highWaterMark: 1 })
-    peer.send(peer.synStream(1, 'stdout'), SILENCE)
-    await peer.until(() => peer.has('PING 1'))
-    peer.socket.pause()
-    const piece = new Uint8Array(8 * 1024 * 1024)
-    for (let n = 0; n < 8; n++) connection.sendData(1, piece)
-    connection.finish(1000)
+    const { socket, peer, clock, connection } = await finishingBeforeAReaderThatWaits(1000)
     const before = socket.writableLength
     peer.socket.resume()
     await peer.until(() => socket.writableLength < before)
@@ -234,5 +228,41 @@ describe('SpdyConnection back-pressure', () => {
     expect(socket.destroyed).toBe(false)
     await peer.until(() => peer.ended)
     expect(peer.log.at(-1)).toBe('GOAWAY 1 0')
+    peer.socket.end()
+    await connection.closed
+  })
+
+  it('waits by default a quarter of an hour for a reader that merely pauses', async () => {
+    const { socket, clock, connection } = await finishingBeforeAReaderThatWaits(undefined)
+    clock.advance(899_999)
+    expect(socket.destroyed).toBe(false)
+    clock.advance(1)
+    await connection.closed
+    clock.advance(2000)
+    expect(socket.destroyed).toBe(true)
+  })
+
+  it('waits by default a minute for a client that has read all and does not close', async () => {
+    const { socket, peer, clock, connection } = await connected()
+    connection.finish()
+    await peer.until(() => peer.ended)
+    clock.advance(59_999)
+    expect(connection.bufferedBytes).toBe(0)
+    expect(socket.destroyed).toBe(false)
+    clock.advance(1)
+    await connection.closed
   })
 })
+
+async function finishingBeforeAReaderThatWaits(timeoutMs: number | undefined) {
+  const all = await connected()
+  all.peer.send(all.peer.synStream(1, 'stdout'), SILENCE)
+  await all.peer.until(() => all.peer.has('PING 1'))
+  all.peer.socket.pause()
+  const piece = new Uint8Array(8 * 1024 * 1024)
+  for (let n = 0; n < 8; n++) all.connection.sendData(1, piece)
+  // A turn for the socket to take what it will, so that the rest is what stalls.
+  await new Promise((resolve) => setImmediate(resolve))
+  all.connection.finish(timeoutMs)
+  return all
+}

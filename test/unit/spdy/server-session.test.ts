@@ -298,9 +298,9 @@ describe('the leg towards kubectl', () => {
     await peer.until(() => peer.ended)
     clock.advance(4999)
     expect(socket.destroyed).toBe(false)
-    // Once more in case bytes left the queue in the meantime, then the last words' two seconds.
-    clock.advance(5001)
+    clock.advance(1)
     await finished
+    // The last words' own time.
     clock.advance(2000)
     await closed(socket)
     expect(clock.pending).toBe(0)
@@ -413,6 +413,15 @@ describe('the leg towards kubectl', () => {
       detail: 'unknown stream 3',
     },
     {
+      name: 'HEADERS as lost',
+      act: (peer) => {
+        const headerBlock = peer.compressor.headers(['a', 'b'])
+        peer.send({ type: 'HEADERS', streamId: 3, fin: false, headerBlock })
+      },
+      kind: 'lost',
+      detail: 'HEADERS',
+    },
+    {
       name: 'a flood of PINGs as lost',
       act: (peer) =>
         peer.send(...Array.from({ length: 1001 }, () => ({ type: 'PING' as const, id: 1 }))),
@@ -436,17 +445,23 @@ describe('the leg towards kubectl', () => {
     await peer.until(() => peer.closed)
   })
 
+  it('tells of room that came before anybody listened', async () => {
+    const { peer, session } = await wireWith(new Uint8Array(0), { highWaterMark: 1 })
+    peer.send(...PIPE.map((name, n) => peer.synStream(2 * n + 1, name)))
+    const leg = await session
+    expect(leg.write('stdout', new Uint8Array(1_000_000))).toBe(false)
+    await peer.until(() => peer.text(5).length === 1_000_000)
+    expect(leg.bufferedBytes).toBe(0)
+    const seen = observe(leg)
+    await seen.until(() => seen.drains > 0)
+    expect(seen.drains).toBe(1)
+  })
+
   it('leaves frames alone that nobody needs', async () => {
     const { peer, seen } = await accepted()
     peer.send(
       { type: 'SETTINGS', entries: 3 },
       { type: 'WINDOW_UPDATE', streamId: 0, delta: 1 },
-      {
-        type: 'HEADERS',
-        streamId: 3,
-        fin: false,
-        headerBlock: peer.compressor.headers(['a', 'b']),
-      },
       { type: 'RST_STREAM', streamId: 99, status: 5 },
       { type: 'DATA', streamId: 5, data: bytesOf(''), fin: true },
       { type: 'DATA', streamId: 3, data: bytesOf('ok'), fin: false },
