@@ -25,16 +25,28 @@ export interface Credentials {
 export interface CredentialSource {
   /** Runs an exec plugin at most once, however often it is asked. */
   current(): Promise<Credentials>
-  /** After a 401: true if there may be a fresh credential now (an exec plugin or a token file). */
-  forget(): boolean
+  /**
+   * After a 401: true if there may be a fresh credential now (an exec plugin or
+   * a token file). `refused` is the one that was sent; when several requests are
+   * refused at once, only the first has it replaced.
+   */
+  forget(refused: Credentials): boolean
 }
 
 export function createCredentialSource(context: ResolvedContext, io: CliIo): CredentialSource {
-  let cached: Promise<Credentials> | undefined
+  let pending: Promise<Credentials> | undefined
+  let loaded: Credentials | undefined
+  const load = async (): Promise<Credentials> => {
+    loaded = await loadCredentials(context, io)
+    return loaded
+  }
   return {
-    current: () => (cached ??= loadCredentials(context, io)),
-    forget: () => {
-      cached = undefined
+    current: () => (pending ??= load()),
+    forget: (refused) => {
+      if (loaded === refused) {
+        loaded = undefined
+        pending = undefined
+      }
       return context.user.exec !== undefined || context.user.tokenFile !== undefined
     },
   }

@@ -62,8 +62,7 @@ export function createKubeClient(
   const source = createCredentialSource(context, io)
   const timeoutMs = options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS
 
-  async function once(request: KubeRequest): Promise<IncomingMessage> {
-    const credentials = await source.current()
+  async function attempt(request: KubeRequest, credentials: Credentials): Promise<IncomingMessage> {
     try {
       return await send(url, secure, agent, credentials, request, timeoutMs)
     } catch (error) {
@@ -72,11 +71,12 @@ export function createKubeClient(
   }
 
   async function open(request: KubeRequest): Promise<IncomingMessage> {
-    let response = await once(request)
-    if (response.statusCode === 401 && source.forget()) {
+    const credentials = await source.current()
+    let response = await attempt(request, credentials)
+    if (response.statusCode === 401 && source.forget(credentials)) {
       // A token may end between two requests; the plugin knows, we cannot.
       response.resume()
-      response = await once(request)
+      response = await attempt(request, await source.current())
     }
     for (const text of warningsOf(response)) onWarning(text)
     const code = response.statusCode ?? 0

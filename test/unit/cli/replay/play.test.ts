@@ -15,6 +15,11 @@ async function* linesOf(lines: readonly Line[]): AsyncGenerator {
   }
 }
 
+async function* broken(): AsyncGenerator {
+  yield { atMs: 0, kind: 'stdout', data: Buffer.from('a').toString('base64') }
+  throw new Error('cut')
+}
+
 async function play(
   lines: readonly Line[],
   options: Partial<PlayOptions> = {},
@@ -180,10 +185,6 @@ describe('a replay leaves the terminal in order', () => {
 
   it('also when the transcript breaks off, which is an error', async () => {
     const io = createFakeIo({ terminal })
-    async function* broken(): AsyncGenerator {
-      yield { atMs: 0, kind: 'stdout', data: Buffer.from('a').toString('base64') }
-      throw new Error('cut')
-    }
     const playing = playTranscript(broken(), io, AT_ONCE, new AbortController().signal)
     await expect(playing).rejects.toThrow('cut')
     expect(io.out()).toBe(`a${RESET}\r\n`)
