@@ -82,6 +82,8 @@ export class WebSocketLeg implements StreamSession {
   #ending: CloseInfo | undefined
   #blocked = false
   #corked = false
+  /** Messages of ours on their way to the kernel; `ws` writes pongs between them. */
+  #unwritten = 0
   #cancelTimer: () => void = () => {}
 
   constructor(ws: WebSocket, socket: Duplex, options: LegOptions) {
@@ -283,6 +285,7 @@ export class WebSocketLeg implements StreamSession {
   #send(channel: number, payload: Uint8Array): void {
     if (this.#ws.readyState !== this.#ws.OPEN) return
     this.#cork()
+    this.#unwritten += 1
     if (this.#options.towards === 'apiServer') {
       const message = Buffer.allocUnsafe(payload.length + 1)
       message[0] = channel
@@ -313,6 +316,7 @@ export class WebSocketLeg implements StreamSession {
   readonly #onWritten = (error?: Error | null): void => {
     // A failed write is followed by the close of the socket, which tells the rest.
     if (error !== undefined && error !== null) return
+    this.#unwritten -= 1
     if (this.#state === 'finishing') this.#closeWhenFlushed()
     if (!this.#blocked || this.#state !== 'open') return
     if (this.#socket.writableLength > this.#options.limits.lowWaterBytes) return
@@ -322,7 +326,7 @@ export class WebSocketLeg implements StreamSession {
 
   /** Until the last byte has gone to the kernel, pings are answered and our own go out. */
   #closeWhenFlushed(): void {
-    if (this.#socket.writableLength === 0) this.#ws.close(CLOSE_NORMAL)
+    if (this.#unwritten === 0) this.#ws.close(CLOSE_NORMAL)
   }
 }
 

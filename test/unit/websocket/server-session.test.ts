@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { WebSocket } from 'ws'
@@ -34,14 +34,16 @@ afterEach(async () => {
 })
 
 /** A server that accepts the next upgrade; `session` settles as `acceptWebSocketSession` does. */
-async function listen(options: Partial<AcceptOptions> = {}, before?: (socket: Duplex) => void) {
+async function listen(
+  options: Partial<AcceptOptions> = {},
+  { wrap = (socket: Duplex) => socket } = {},
+) {
   const server = createServer()
   servers.push(server)
   const session = new Promise<StreamSession>((resolve, reject) => {
     server.on('upgrade', (request, socket, head) => {
       sockets.add(socket)
-      before?.(socket)
-      acceptWebSocketSession(request, socket, head, {
+      acceptWebSocketSession(request, wrap(socket), head, {
         protocol: V5,
         expected: ALL,
         clock: new FakeClock(),
@@ -288,7 +290,43 @@ describe('a client that answers no ping', () => {
   })
 })
 
+/** Like TLS: no write is done before the next turn of the event loop, and each is its own. */
+function slowed(socket: Duplex): Duplex {
+  const slow = new Duplex({
+    read: () => void socket.resume(),
+    write(chunk, _encoding, done) {
+      socket.write(chunk)
+      setImmediate(done)
+    },
+    final(done) {
+      socket.end()
+      done()
+    },
+  })
+  socket.on('data', (chunk) => slow.push(chunk))
+  socket.on('end', () => slow.push(null))
+  return slow
+}
+
 describe('finish', () => {
+  it('ends also when a pong is queued behind the status', async () => {
+    const { port, session } = await listen({}, { wrap: slowed })
+    const socket = await rawDial(port, [...UPGRADE, `Sec-WebSocket-Protocol: ${V5}`])
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    const leg = await session
+    const seen = observe(leg)
+    const finished: Promise<void>[] = []
+    seen.afterData = () => finished.push(leg.finish(Buffer.from('{}')))
+    const ping = frame(0x89, new Uint8Array(0))
+    socket.write(Buffer.concat([frame(0x82, Buffer.from([0, 97])), ping]))
+    const closing = () => Buffer.concat(chunks).subarray(-4).toString('hex') === '880203e8'
+    while (!closing()) await once(socket, 'data')
+    socket.end(frame(0x88, Buffer.from([0x03, 0xe8])))
+    await Promise.all(finished)
+    expect(finished).toHaveLength(1)
+  })
+
   it('waits for a reader that reads page by page, and loses nothing', async () => {
     const { ws, messages, leg } = await pair()
     const socketOf = ws as unknown as { pause(): void; resume(): void }
@@ -339,7 +377,7 @@ describe('acceptWebSocketSession rejects, with no socket left,', () => {
   })
 
   it('a client that has gone before', async () => {
-    const { port, session } = await listen({}, (socket) => socket.destroy())
+    const { port, session } = await listen({}, { wrap: (socket) => socket.destroy() })
     await rawDial(port, [...UPGRADE, `Sec-WebSocket-Protocol: ${V5}`])
     await expect(session).rejects.toThrow('the client has gone')
   })
