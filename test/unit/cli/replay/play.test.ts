@@ -1,3 +1,6 @@
+import { Writable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
+
 import { describe, expect, it } from '@jest/globals'
 
 import { endText } from '../../../../lib/cli/replay/entry.ts'
@@ -89,6 +92,34 @@ describe('a replay keeps time', () => {
     const startMs = io.now()
     await playTranscript(source(), io, { ...AT_ONCE, speed: 1 }, new AbortController().signal)
     expect(taken.map((ms) => ms - startMs)).toEqual([0, 0, 1000])
+  })
+
+  it('takes nothing from the gateway while its own reader is slow', async () => {
+    const taken: string[] = []
+    let release: () => void = () => undefined
+    const stdout = new Writable({
+      write: (_chunk, _encoding, done) => {
+        release = done
+      },
+    })
+    async function* source(): AsyncGenerator {
+      for (const text of ['a', 'b', 'c']) {
+        taken.push(text)
+        yield { atMs: 0, kind: 'stdout', data: Buffer.from(text).toString('base64') }
+      }
+    }
+    const playing = playTranscript(
+      source(),
+      { ...createFakeIo(), stdout },
+      AT_ONCE,
+      new AbortController().signal,
+    )
+    for (const want of [['a'], ['a', 'b'], ['a', 'b', 'c']]) {
+      await setImmediate()
+      expect(taken).toEqual(want)
+      release()
+    }
+    await playing
   })
 })
 
