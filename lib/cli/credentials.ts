@@ -19,7 +19,8 @@ export interface TlsMaterial {
 
 export interface Credentials {
   tls: TlsMaterial
-  token: string | undefined
+  /** `authorization`, and impersonation where the kubeconfig asks for it. */
+  headers: Record<string, string | string[]>
 }
 
 export interface CredentialSource {
@@ -56,7 +57,7 @@ async function loadCredentials(context: ResolvedContext, io: CliIo): Promise<Cre
   const { cluster, user } = context
   if (cluster.server.startsWith('http://')) {
     // As kubectl: no credential ever goes over a connection that anyone can read.
-    return { tls: { rejectUnauthorized: true }, token: undefined }
+    return { tls: { rejectUnauthorized: true }, headers: user.impersonation }
   }
   const ca = await dataOrFile('certificate-authority', cluster.caData, cluster.caFile)
   if (cluster.insecureSkipTlsVerify && ca !== undefined) {
@@ -70,6 +71,7 @@ async function loadCredentials(context: ResolvedContext, io: CliIo): Promise<Cre
   const cert =
     plugin?.cert ?? (await dataOrFile('client-certificate', user.certData, user.certFile))
   const key = plugin?.key ?? (await dataOrFile('client-key', user.keyData, user.keyFile))
+  const token = plugin?.token ?? (await tokenOf(user.token, user.tokenFile))
   return {
     tls: {
       rejectUnauthorized: !cluster.insecureSkipTlsVerify,
@@ -78,7 +80,10 @@ async function loadCredentials(context: ResolvedContext, io: CliIo): Promise<Cre
       ...(key === undefined ? {} : { key }),
       ...(cluster.tlsServerName === undefined ? {} : { servername: cluster.tlsServerName }),
     },
-    token: plugin?.token ?? (await tokenOf(user.token, user.tokenFile)),
+    headers: {
+      ...user.impersonation,
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
   }
 }
 

@@ -11,7 +11,7 @@ import { errorCode, errorText } from '../errors/gateway-error.ts'
 import { CliError, ExitCode } from './cli-error.ts'
 import type { CliIo } from './io.ts'
 import { textAt, valueAt } from './json-value.ts'
-import type { ClusterConfig, ExecPluginConfig } from './kubeconfig.ts'
+import type { ClusterConfig, ExecPluginConfig } from './kubeconfig-entries.ts'
 
 const API_VERSIONS = ['client.authentication.k8s.io/v1', 'client.authentication.k8s.io/v1beta1']
 

@@ -137,9 +137,7 @@ function send(
       headers: {
         accept: 'application/json',
         'user-agent': `podgate-cli/${VERSION}`,
-        ...(credentials.token === undefined
-          ? {}
-          : { authorization: `Bearer ${credentials.token}` }),
+        ...credentials.headers,
         ...(body === undefined
           ? {}
           : {

@@ -8,55 +8,23 @@
  */
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
+import { delimiter, dirname, join, resolve } from 'node:path'
 
 import { errorCode, errorText } from '../errors/gateway-error.ts'
 import { CliError, ExitCode } from './cli-error.ts'
+import { isObject, listAt, textAt, valueAt } from './json-value.ts'
 import {
-  booleanAt,
-  isObject,
-  listAt,
-  textAt,
-  textsAt,
-  valueAt,
-  type JsonObject,
-} from './json-value.ts'
+  clusterOf,
+  userOf,
+  type ClusterConfig,
+  type Entry,
+  type UserConfig,
+} from './kubeconfig-entries.ts'
 
 export interface KubeconfigFlags {
   kubeconfig?: string | undefined
   context?: string | undefined
   namespace?: string | undefined
-}
-
-export interface ExecPluginConfig {
-  apiVersion: string
-  command: string
-  args: string[]
-  env: { name: string; value: string }[]
-  interactiveMode: string | undefined
-  provideClusterInfo: boolean
-  installHint: string | undefined
-}
-
-export interface ClusterConfig {
-  server: string
-  caFile: string | undefined
-  caData: string | undefined
-  tlsServerName: string | undefined
-  insecureSkipTlsVerify: boolean
-  proxyUrl: string | undefined
-  /** The extension meant for exec plugins, passed on unread. */
-  execExtension: unknown
-}
-
-export interface UserConfig {
-  token: string | undefined
-  tokenFile: string | undefined
-  certFile: string | undefined
-  certData: string | undefined
-  keyFile: string | undefined
-  keyData: string | undefined
-  exec: ExecPluginConfig | undefined
 }
 
 /** One context, resolved: where to go, as whom, and in which namespace by default. */
@@ -67,12 +35,6 @@ export interface ResolvedContext {
   namespaceGiven: boolean
   cluster: ClusterConfig
   user: UserConfig
-}
-
-interface Entry {
-  value: JsonObject
-  /** Folder of the file the entry stands in. */
-  folder: string
 }
 
 interface MergedConfig {
@@ -188,70 +150,4 @@ function resolveContext(merged: MergedConfig, flags: KubeconfigFlags): ResolvedC
     cluster: clusterOf(clusterName, cluster),
     user: userOf(userName ?? '', user ?? { value: {}, folder: '' }),
   }
-}
-
-function clusterOf(name: string, { value, folder }: Entry): ClusterConfig {
-  const server = textAt(value, 'server')
-  if (server === undefined) {
-    throw new CliError(ExitCode.Error, `cluster "${name}" of the kubeconfig has no server`)
-  }
-  const extension = listAt(value, 'extensions').find(
-    (item) => textAt(item, 'name') === 'client.authentication.k8s.io/exec',
-  )
-  return {
-    server,
-    caFile: pathIn(folder, textAt(value, 'certificate-authority')),
-    caData: textAt(value, 'certificate-authority-data'),
-    tlsServerName: textAt(value, 'tls-server-name'),
-    insecureSkipTlsVerify: booleanAt(value, 'insecure-skip-tls-verify'),
-    proxyUrl: textAt(value, 'proxy-url'),
-    execExtension: valueAt(extension, 'extension'),
-  }
-}
-
-function userOf(name: string, { value, folder }: Entry): UserConfig {
-  if (valueAt(value, 'auth-provider') !== undefined) {
-    throw new CliError(
-      ExitCode.Error,
-      `user "${name}" of the kubeconfig uses auth-provider, which Kubernetes removed in 1.26; use an exec credential plugin`,
-    )
-  }
-  return {
-    token: textAt(value, 'token'),
-    tokenFile: pathIn(folder, textAt(value, 'tokenFile')),
-    certFile: pathIn(folder, textAt(value, 'client-certificate')),
-    certData: textAt(value, 'client-certificate-data'),
-    keyFile: pathIn(folder, textAt(value, 'client-key')),
-    keyData: textAt(value, 'client-key-data'),
-    exec: execOf(name, valueAt(value, 'exec'), folder),
-  }
-}
-
-function execOf(user: string, exec: unknown, folder: string): ExecPluginConfig | undefined {
-  if (!isObject(exec)) return undefined
-  const apiVersion = textAt(exec, 'apiVersion')
-  const command = textAt(exec, 'command')
-  if (apiVersion === undefined || command === undefined) {
-    throw new CliError(
-      ExitCode.Error,
-      `user "${user}" of the kubeconfig: exec needs apiVersion and command`,
-    )
-  }
-  return {
-    apiVersion,
-    // A bare name is looked up in PATH; only a path is relative to its kubeconfig.
-    command: command.includes(sep) ? (pathIn(folder, command) ?? command) : command,
-    args: textsAt(exec, 'args'),
-    env: listAt(exec, 'env').flatMap((item) => {
-      const key = textAt(item, 'name')
-      return key === undefined ? [] : [{ name: key, value: textAt(item, 'value') ?? '' }]
-    }),
-    interactiveMode: textAt(exec, 'interactiveMode'),
-    provideClusterInfo: booleanAt(exec, 'provideClusterInfo'),
-    installHint: textAt(exec, 'installHint'),
-  }
-}
-
-function pathIn(folder: string, path: string | undefined): string | undefined {
-  return path === undefined || isAbsolute(path) ? path : join(folder, path)
 }

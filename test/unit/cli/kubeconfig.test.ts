@@ -26,6 +26,8 @@ contexts:
   context: {cluster: gateway, user: nobody}
 - name: old
   context: {cluster: gateway, user: old}
+- name: half
+  context: {cluster: gateway, user: half}
 clusters:
 - name: gateway
   cluster:
@@ -50,6 +52,8 @@ users:
       installHint: install it
 - name: old
   user: {auth-provider: {name: gcp}}
+- name: half
+  user: {as-groups: [oncall]}
 `,
     'two.yaml': `
 current-context: other
@@ -67,7 +71,15 @@ clusters:
   cluster: {server: https://two.example.com, insecure-skip-tls-verify: true, proxy-url: http://proxy}
 users:
 - name: second
-  user: {token: t, tokenFile: token, client-certificate: c.crt, client-key: /abs/c.key}
+  user:
+    as: cy
+    as-uid: u-1
+    as-groups: [oncall, night]
+    as-user-extra: {example.com/team: [a, b]}
+    token: t
+    tokenFile: token
+    client-certificate: c.crt
+    client-key: /abs/c.key
 - name: ana
   user: {token: never}
 `,
@@ -147,6 +159,12 @@ describe('loadContext merges the files of KUBECONFIG', () => {
       tokenFile: join(folder, 'token'),
       certFile: join(folder, 'c.crt'),
       keyFile: '/abs/c.key',
+      impersonation: {
+        'Impersonate-User': 'cy',
+        'Impersonate-Uid': 'u-1',
+        'Impersonate-Group': ['oncall', 'night'],
+        'Impersonate-Extra-example.com%2Fteam': ['a', 'b'],
+      },
     })
   })
 
@@ -208,6 +226,12 @@ describe('loadContext says what is wrong', () => {
       flags: { context: 'old' },
       files: ['one.yaml'],
       want: 'uses auth-provider',
+    },
+    {
+      name: 'groups of another without the other',
+      flags: { context: 'half' },
+      files: ['one.yaml'],
+      want: 'as-uid, as-groups and as-user-extra need as',
     },
     {
       name: 'a cluster without server',

@@ -96,7 +96,7 @@ describe('a replay keeps time', () => {
 
   it('takes nothing from the gateway while its own reader is slow', async () => {
     const taken: string[] = []
-    let release: () => void = () => undefined
+    let release: (() => void) | undefined
     const stdout = new Writable({
       write: (_chunk, _encoding, done) => {
         release = done
@@ -117,7 +117,7 @@ describe('a replay keeps time', () => {
     for (const want of [['a'], ['a', 'b'], ['a', 'b', 'c']]) {
       await setImmediate()
       expect(taken).toEqual(want)
-      release()
+      release?.()
     }
     await playing
   })
