@@ -99,6 +99,14 @@ function inWords(demand: ApprovalDemand): string {
     .join(' and ')
 }
 
+/** The very request the ticket was given for, and not one that took its name or was tampered with. */
+function isOurs(ticket: ApprovalTicket, request: ApprovalRequest): boolean {
+  const { uid } = request.metadata
+  return (
+    uid === ticket.uid && request.spec.digest === ticket.digest && isSelfConsistent(request.spec)
+  )
+}
+
 export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
   const { client, onError } = options
   const now = options.now ?? Date.now
@@ -110,7 +118,7 @@ export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
     onError,
     onChange(type, request) {
       if (type === 'delete') return
-      for (const look of watchers) look(request)
+      for (const watcher of watchers) watcher(request)
       settle(request)
     },
   })
@@ -167,13 +175,6 @@ export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
     }
   }, options.sweepMs ?? SWEEP_MS)
   sweep.unref()
-
-  function isOurs(ticket: ApprovalTicket, request: ApprovalRequest): boolean {
-    const { uid } = request.metadata
-    return (
-      uid === ticket.uid && request.spec.digest === ticket.digest && isSelfConsistent(request.spec)
-    )
-  }
 
   function look(ticket: ApprovalTicket, request: ApprovalRequest): ApprovalVerdict {
     if (!isOurs(ticket, request)) return { state: 'Revoked' }
@@ -281,10 +282,18 @@ export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
     },
     consume,
     async withdraw(ticket) {
-      const request = await read(ticket.namespace, ticket.name)
-      if (look(ticket, request).state !== 'Pending') return
-      await write(request, [withdrawn(request, now())])
-      options.onEnded?.('Revoked')
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+        const request = await read(ticket.namespace, ticket.name)
+        if (look(ticket, request).state !== 'Pending') return
+        try {
+          await write(request, [withdrawn(request, now())])
+          options.onEnded?.('Revoked')
+          return
+        } catch (error) {
+          // Somebody decided at the same moment; look again.
+          if (!isUpstreamCode(error, 409)) throw error
+        }
+      }
     },
     ageMs: () => reflector.ageMs(),
     ready: async (signal) => await reflector.ready(signal),

@@ -59,7 +59,7 @@ export function upstreamEnding(end: PumpEnd, protocol: string): Ending {
       return { outcome: 'Completed', status: end.status, exitCode: exit.code }
     case 'failure':
       return { outcome: 'Failed', status: end.status, message: exit.status.message ?? '' }
-    case 'unparseable':
+    default:
       return failed('UpstreamLost', lost)
   }
 }
