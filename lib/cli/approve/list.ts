@@ -3,13 +3,13 @@
  */
 import type { ApprovalRequest } from '../../api/approval-request.generated.ts'
 import { escapeText } from '../../streams/sanitize-terminal.ts'
-import { ExitCode, statusCodeOf } from '../cli-error.ts'
+import { CliError, ExitCode, statusCodeOf } from '../cli-error.ts'
 import { commandLine } from '../command-line.ts'
 import { humanDuration } from '../duration.ts'
 import type { CliIo } from '../io.ts'
 import { textAt } from '../json-value.ts'
 import { formatDocument, writeOut, type OutputFormat } from '../output.ts'
-import type { Connection } from '../run-command.ts'
+import { printError, type Connection } from '../run-command.ts'
 import { formatTable, truncate } from '../table.ts'
 import { watchEvents } from '../watch.ts'
 import { listRequests, requestPath, whoAmI, type RequestList } from './find.ts'
@@ -37,7 +37,7 @@ export async function runList(
     listRequests(connection, options.allNamespaces),
   ])
   const waiting = selectWaiting(list.requests, person, io.now())
-  if (waiting.length === 0 && (options.format === 'text' || options.format === 'wide')) {
+  if (waiting.length === 0 && options.format !== 'json' && options.format !== 'yaml') {
     const where = list.scope === undefined ? '' : ` in namespace ${escapeText(list.scope)}`
     io.stderr.write(`No requests${where} wait for your decision.\n`)
   }
@@ -137,22 +137,47 @@ async function watchWaiting(
     seen.add(uid)
     await writeOut(io.stdout, await formatNext(request, options.format, io.now(), isFirst))
   }
+  let { resourceVersion } = first
+  let isTold = false
   try {
     for (const request of waiting) await offer(request)
-    let { resourceVersion } = first
     while (!end.signal.aborted) {
-      resourceVersion = await watchOnce(connection, first.scope, resourceVersion, end.signal, offer)
-      if (resourceVersion === '' && !end.signal.aborted) {
-        // Too old to go on from: what came meanwhile is found by listing anew.
-        const list = await listRequests(connection, options.allNamespaces)
-        for (const request of list.requests) await offer(request)
-        resourceVersion = list.resourceVersion
+      try {
+        resourceVersion = await watchOnce(
+          connection,
+          first.scope,
+          resourceVersion,
+          end.signal,
+          offer,
+        )
+        if (resourceVersion === '') {
+          // Too old to go on from: what came meanwhile is found by listing anew.
+          const list = await listRequests(connection, options.allNamespaces)
+          for (const request of list.requests) await offer(request)
+          resourceVersion = list.resourceVersion
+        }
+        isTold = false
+      } catch (error) {
+        if (end.signal.aborted) break
+        if (!isOutage(error)) throw error
+        if (!isTold) {
+          printError(io, error)
+          io.stderr.write('Trying again until it is back; Ctrl-C ends this.\n')
+          isTold = true
+        }
       }
       await io.sleep(RECONNECT_MS, end.signal)
     }
   } finally {
     unregister()
   }
+}
+
+/** Someone on call leaves the list open all day, and gateways are rolled meanwhile. */
+function isOutage(error: unknown): boolean {
+  if (!CliError.is(error)) return false
+  const code = error.status?.code ?? 0
+  return error.exitCode === ExitCode.Unreachable || code >= 500 || code === 429
 }
 
 /** Gives the version to go on from; empty where only a new list helps. */
@@ -171,7 +196,6 @@ async function watchOnce(
       if (type !== 'DELETED' && isApprovalRequest(object)) await offer(object)
     }
   } catch (error) {
-    if (signal.aborted) return resourceVersion
     if (statusCodeOf(error) === 410) return ''
     throw error
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 
+import { refuse } from '../../fakes/kube-api-server.ts'
 import { condition, CY } from '../../unit/cli/approve/requests.ts'
 import { isClusterList, useDesk } from './desk.ts'
 
@@ -80,6 +81,28 @@ describe('kubectl approve without a name', () => {
       out: ['a', 'b', 'c'].map((name) => `approvalrequest.podgate.dev/${name}\n`).join(''),
       err: '',
     })
+  })
+
+  it('outlives a gateway that is rolled, and says so once', async () => {
+    let watches = 0
+    desk.server.intercept = (_request, response, url) => {
+      if (!url.searchParams.has('watch')) return false
+      watches += 1
+      if (watches === 1) response.destroy()
+      if (watches === 2) {
+        desk.put({ name: 'a' })
+        refuse(response, 503, 'ServiceUnavailable', 'starting')
+      }
+      return watches <= 2
+    }
+    const running = desk.place.start('kubectl-approve', ['-w', '-o', 'name'])
+    await running.until('/a\n')
+    running.child.kill('SIGINT')
+    const { code, err } = await running.ended
+    expect(err).toMatch(
+      /^No requests wait for your decision\.\nUnable to connect to the server .*\nTrying again until it is back; Ctrl-C ends this\.\n$/,
+    )
+    expect(code).toBe(0)
   })
 
   it('lists anew with -w where the watch cannot go on', async () => {
