@@ -25,18 +25,22 @@ export async function startFerretDb(): Promise<FerretDb> {
   const port = await freePort()
   let child: ChildProcess | undefined
 
+  function lives(): boolean {
+    return child !== undefined && child.exitCode === null && child.signalCode === null
+  }
+
   async function start(): Promise<void> {
+    if (lives()) return
     child = spawn(command, [`--listen=127.0.0.1:${port}`, `--data=${data}`], { stdio: 'ignore' })
     const deadline = Date.now() + 20_000
     while (!(await accepts(port))) {
-      if (Date.now() > deadline || child.exitCode !== null)
-        throw new Error('FerretDB did not start')
+      if (Date.now() > deadline || !lives()) throw new Error('FerretDB did not start')
     }
   }
 
   async function kill(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const victim = child
-    if (victim === undefined || victim.exitCode !== null || victim.signalCode !== null) return
+    if (victim === undefined || !lives()) return
     const gone = new Promise<void>((resolve) => {
       victim.once('exit', () => resolve())
     })

@@ -6,9 +6,10 @@ import { createOrphanSealer } from '../../../lib/recording/orphan.ts'
 import { openRecording, type Recording } from '../../../lib/recording/recorder.ts'
 import { findEndOfData, sealSession } from '../../../lib/recording/seal.ts'
 import { sessionDocument } from '../../../lib/recording/session-document.ts'
-import { endFrame, sessionStart, textFrame } from '../../conformance/store-suite.ts'
+import { endFrame, textFrame } from '../../conformance/store-suite.ts'
 import { createManualTimers, settle, type ManualTimers } from '../../fakes/manual-timers.ts'
 import { createMemoryStore, type MemoryStore } from '../../fakes/memory-store.ts'
+import { sessionStart } from '../../fakes/session-start.ts'
 
 const LEASE_UNTIL = new Date('2026-11-22T10:00:00Z')
 

@@ -10,9 +10,10 @@ import {
 } from '../../../lib/recording/recorder.ts'
 import { sealSession } from '../../../lib/recording/seal.ts'
 import type { SessionEnd } from '../../../lib/recording/session-document.ts'
-import { endFrame, sessionStart } from '../../conformance/store-suite.ts'
+import { endFrame } from '../../conformance/store-suite.ts'
 import { createManualTimers, settle, type ManualTimers } from '../../fakes/manual-timers.ts'
 import { createMemoryStore, type MemoryStore } from '../../fakes/memory-store.ts'
+import { sessionStart } from '../../fakes/session-start.ts'
 
 const ID = 's-1'
 const END: SessionEnd = {
