@@ -3,7 +3,6 @@
  * everything that decides the result, so a build is never stale, and the
  * folder appears by a rename, so it is never half there.
  */
-import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   existsSync,
@@ -13,26 +12,15 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 
-import { GatewayError } from '../errors/gateway-error.ts'
+import { createBuildView, isFromScratch, rememberSeconds } from './build-progress.ts'
 import type { GoModule } from './go-programs.ts'
+import { PACKAGE_LINE, requireGo, runGo } from './go-toolchain.ts'
 import { withLock } from './lock.ts'
 import { cacheFolder, projectFolder } from './places.ts'
-import {
-  estimateSecondsLeft,
-  type Progress,
-  type ProgressState,
-  silentProgress,
-} from './progress.ts'
-
-/** Compiling is most of the work; the rest is linking, program by program. */
-const COMPILE_SHARE = 0.85
-const REDRAW_MS = 500
-const KEPT_LINES = 20
+import { type Progress, silentProgress } from './progress.ts'
 
 export interface BuildOptions {
   progress?: Progress
@@ -80,17 +68,6 @@ function goArguments(module: GoModule, output: string): string[] {
   return ['-trimpath', '-ldflags', module.ldflags, '-o', output, ...module.packages]
 }
 
-/** The toolchain at hand, never one that `go` would fetch; static programs, for images without a libc. */
-function goEnvironment(): NodeJS.ProcessEnv {
-  return {
-    ...process.env,
-    GOTOOLCHAIN: 'local',
-    CGO_ENABLED: '0',
-    GOFLAGS: '-buildvcs=false',
-    GOWORK: 'off',
-  }
-}
-
 async function buildInto(
   module: GoModule,
   source: string,
@@ -103,9 +80,8 @@ async function buildInto(
   const output = mkdtempSync(join(options.cache, `.building-${module.name}-`))
   let fromScratch = false
   try {
-    const stale = await countStalePackages(module, source)
-    // A build on top of Go's own warm cache says nothing about the next first build.
-    fromScratch = stale === undefined || stale > module.binaries.length + 100
+    const stale = await countStalePackages(module, source, options)
+    fromScratch = isFromScratch(module, stale)
     const view = createBuildView(module, output, stale, options)
     try {
       await runGo(['build', '-v', ...goArguments(module, `${output}/`)], source, {
@@ -133,164 +109,27 @@ function removeAbandoned(cache: string, module: GoModule): void {
   }
 }
 
-/** How many packages `go build -v` is going to name; modules not yet downloaded make it unknown. */
-async function countStalePackages(module: GoModule, source: string): Promise<number | undefined> {
-  let count = 0
+/** How many packages `go build -v` is going to name. Fetches the modules that are not there yet. */
+async function countStalePackages(
+  module: GoModule,
+  source: string,
+  { progress, signal }: Pick<Required<BuildOptions>, 'progress'> & BuildOptions,
+): Promise<number> {
+  let stale = 0
+  let downloaded = 0
   const format = '{{if .Stale}}{{.ImportPath}}{{end}}'
   const flags = ['-trimpath', '-ldflags', module.ldflags]
-  try {
-    await runGo(
-      ['list', '-deps', '-mod=readonly', ...flags, '-f', format, ...module.packages],
-      source,
-      {
-        onLine: () => (count += 1),
-        env: { GOPROXY: 'off' },
-      },
-    )
-    return count
-  } catch {
-    return undefined
-  }
-}
-
-interface BuildView {
-  read(line: string): void
-  stop(): void
-}
-
-function createBuildView(
-  module: GoModule,
-  output: string,
-  stalePackages: number | undefined,
-  options: Required<Pick<BuildOptions, 'progress' | 'cache'>>,
-): BuildView {
-  const startedAt = Date.now()
-  const past = readSeconds(options.cache)[module.name] ?? module.typicalSeconds
-  let compiled = 0
-  let downloaded = 0
-  const draw = (): void => {
-    const elapsed = (Date.now() - startedAt) / 1000
-    options.progress.update(
-      describeBuild({
-        module,
-        elapsed,
-        past,
-        compiled,
-        downloaded,
-        stalePackages,
-        linked: readdirSync(output).length,
-      }),
-    )
-  }
-  draw()
-  const timer = setInterval(draw, REDRAW_MS)
-  return {
-    read(line) {
-      if (line.startsWith('go: downloading ')) downloaded += 1
-      else if (/^[\w.\-/~]+$/.test(line)) compiled += 1
+  await runGo(['list', '-deps', ...flags, '-f', format, ...module.packages], source, {
+    onLine(line) {
+      if (PACKAGE_LINE.test(line)) stale += 1
+      if (!line.startsWith('go: downloading ')) return
+      downloaded += 1
+      progress.update({
+        what: `Downloading the Go modules of ${module.title} (first run only)`,
+        detail: `${downloaded} so far`,
+      })
     },
-    stop: () => clearInterval(timer),
-  }
-}
-
-export interface BuildFacts {
-  module: Pick<GoModule, 'title' | 'binaries'>
-  elapsed: number
-  past: number
-  compiled: number
-  downloaded: number
-  linked: number
-  /** Unknown while modules have to be downloaded first. */
-  stalePackages: number | undefined
-}
-
-export function describeBuild(facts: BuildFacts): ProgressState {
-  const { module, elapsed, past, compiled, downloaded, linked, stalePackages } = facts
-  const what = `Building ${module.title} (first run only)`
-  if (stalePackages === undefined) {
-    // Without a total, time is the measure: what the last build took.
-    const fraction = Math.min(0.95, elapsed / past)
-    return {
-      what,
-      fraction,
-      detail: compiled === 0 ? `${downloaded} modules downloaded` : `${compiled} packages compiled`,
-      ...(elapsed < past ? { secondsLeft: past - elapsed } : {}),
-    }
-  }
-  const compiling = stalePackages === 0 ? 1 : Math.min(1, compiled / stalePackages)
-  const fraction =
-    compiling * COMPILE_SHARE + (linked / module.binaries.length) * (1 - COMPILE_SHARE)
-  const secondsLeft = estimateSecondsLeft(elapsed, fraction, past)
-  return {
-    what,
-    fraction,
-    detail:
-      compiling < 1
-        ? `package ${compiled} of ${stalePackages}`
-        : `linking program ${Math.min(linked + 1, module.binaries.length)} of ${module.binaries.length}`,
-    ...(secondsLeft === undefined ? {} : { secondsLeft }),
-  }
-}
-
-interface RunGoOptions {
-  onLine(line: string): void
-  env?: Record<string, string>
-  signal?: AbortSignal
-}
-
-async function runGo(args: string[], cwd: string, options: RunGoOptions): Promise<void> {
-  const child = spawn('go', args, {
-    cwd,
-    env: { ...goEnvironment(), ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(signal === undefined ? {} : { signal }),
   })
-  const lines: string[] = []
-  const read = (line: string): void => {
-    lines.push(line)
-    if (lines.length > KEPT_LINES) lines.shift()
-    options.onLine(line)
-  }
-  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', read)
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', resolve)
-  })
-  if (code === 0) return
-  throw new GatewayError(
-    'InternalError',
-    `"go ${args[0] ?? ''}" failed in ${cwd} with exit code ${code ?? 'none'}:\n${lines.join('\n')}`,
-  )
-}
-
-/** Asked before anything else, so that the answer is one clear sentence. */
-function requireGo(): void {
-  const { error } = spawnSync('go', ['version'], { env: goEnvironment(), stdio: 'ignore' })
-  if (error === undefined) return
-  throw new GatewayError(
-    'ServiceUnavailable',
-    'Go is not installed, and the programs of the local cluster are built from source. Install ' +
-      'Go 1.24 or newer (https://go.dev/dl/) so that "go version" works, then start again',
-    { cause: error },
-  )
-}
-
-function secondsFile(cache: string): string {
-  return join(cache, 'build-seconds.json')
-}
-
-function readSeconds(cache: string): Record<string, number> {
-  try {
-    const value: unknown = JSON.parse(readFileSync(secondsFile(cache), 'utf8'))
-    return typeof value === 'object' && value !== null ? (value as Record<string, number>) : {}
-  } catch {
-    return {}
-  }
-}
-
-function rememberSeconds(cache: string, name: string, seconds: number): void {
-  writeFileSync(
-    secondsFile(cache),
-    JSON.stringify({ ...readSeconds(cache), [name]: Math.round(seconds) }),
-  )
+  return stale
 }

@@ -124,7 +124,7 @@ async function leafExtensions(
 
 function nameOf(request: CertificateRequest): JsonName {
   const organizations = request.organizations ?? []
-  return [...(organizations.length > 0 ? [{ O: organizations }] : []), { CN: [request.commonName] }]
+  return [...organizations.map((name) => ({ O: [name] })), { CN: [request.commonName] }]
 }
 
 function validity(days: number): { notBefore: Date; notAfter: Date } {
