@@ -64,14 +64,27 @@ export function insideControlSequence(b: Uint8Array, i: number): boolean {
   while (k > limit && (b[k] ?? 0) >= 0x30 && (b[k] ?? 0) <= 0x3f) k -= 1
   if (k < 1 || b[k] !== OPEN_BRACKET) return false
   if (b[k - 1] === ESC) return true
-  return k > 1 && b[k - 1] === 0x62 && b[k - 2] === 0x31 // \u001b[ and \x1b[
+  if (k < 4 || b[k - 1] !== 0x62 || b[k - 2] !== 0x31) return false // 1b
+  if (b[k - 3] === 0x78) return b[k - 4] === BACKSLASH // \x1b
+  return k > 5 && b[k - 3] === 0x30 && b[k - 4] === 0x30 && isUnicodeEscape(b, k - 5)
+}
+
+function isUnicodeEscape(b: Uint8Array, u: number): boolean {
+  return b[u] === 0x75 && b[u - 1] === BACKSLASH
 }
 
 /** Is the letter at `i - 1` the end of an escape (`ESC [31m`, `\n`, `\u003c`) and not of a word? */
 function endsEscape(b: Uint8Array, i: number): boolean {
   const last = b[i - 1] ?? 0
   if (i > 1 && b[i - 2] === BACKSLASH) return isShortEscape(last)
-  if (i > 5 && b[i - 5] === 0x75 && b[i - 6] === BACKSLASH) return true
+  if (i > 5 && isUnicodeEscape(b, i - 5)) {
+    return (
+      hasClass(last, HEX) &&
+      hasClass(b[i - 2] ?? 0, HEX) &&
+      hasClass(b[i - 3] ?? 0, HEX) &&
+      hasClass(b[i - 4] ?? 0, HEX)
+    )
+  }
   return insideControlSequence(b, i - 1)
 }
 
@@ -91,4 +104,20 @@ export function joinedBefore(b: Uint8Array, i: number): boolean {
 /** Is there `byte` at `i - 1` with a letter or digit before it, as in `12.` or `ab-`? */
 export function tiedBy(b: Uint8Array, i: number, byte: number): boolean {
   return i > 1 && b[i - 1] === byte && hasClass(b[i - 2] ?? 0, WORD)
+}
+
+export function isLineBreak(byte: number): boolean {
+  return byte === 10 || byte === 13
+}
+
+/** Printable ASCII, the usual controls (TAB, ESC, BEL), and NUL, which parts `environ`. */
+export function isText(byte: number): boolean {
+  if (byte >= 0x20) return byte < 0x7f
+  return byte === 0 || byte === 7 || byte === 9 || isLineBreak(byte) || byte === 0x1b
+}
+
+/** Could `byte` belong to a UTF-8 character, by its neighbours? */
+export function isPartOfCharacter(byte: number, before: number, after: number): boolean {
+  if (isContinuation(byte)) return before >= 0x80
+  return byte >= 0xc2 && byte <= 0xf4 && isContinuation(after)
 }

@@ -8,6 +8,8 @@ import {
   WORD,
   hasClass,
   isDigit,
+  isPartOfCharacter,
+  isText,
   joinedBefore,
   tiedBy,
 } from './bytes.ts'
@@ -20,6 +22,7 @@ const UNDERSCORE = 0x5f
 const MAX_IPV6 = 45
 /** Fewer hex digits than in `fe80::1` turn up in random bytes and as `a::b` in program text. */
 const MIN_COMPRESSED_DIGITS = 5
+const SAFE_DIGITS = 8
 
 /** The IPv4 address that begins with the digit run [start, runEnd). */
 export function ipv4End(b: Uint8Array, start: number, runEnd: number, hi: number): number {
@@ -110,10 +113,28 @@ export function ipv6End(b: Uint8Array, start: number, hi: number): number {
   if (hasClass(b[i] ?? 0, WORD) || b[i] === UNDERSCORE || (b[i] === COLON && b[i - 1] === COLON)) {
     return NONE
   }
+  if (b[i] === DOT && !embedded) {
+    if (i + 1 >= hi) return MORE
+    if (isDigit(b[i + 1] ?? 0)) return NONE
+  }
   if (!compressed) return groups === 8 ? i : NONE
   if (groups > 7) return NONE
   if (embedded) return i
-  return hexDigits >= MIN_COMPRESSED_DIGITS && (decimals || groups > 2) ? i : NONE
+  if (hexDigits < MIN_COMPRESSED_DIGITS || !(decimals || groups > 2)) return NONE
+  return hexDigits < SAFE_DIGITS && !looksWritten(b, start, i) ? NONE : i
+}
+
+/** A short one must be in one case and after text; else random bytes have one in some gigabytes. */
+function looksWritten(b: Uint8Array, start: number, end: number): boolean {
+  if (start > 0) {
+    const byte = b[start - 1] ?? 0
+    if (!isText(byte) && !isPartOfCharacter(byte, b[start - 2] ?? 0, 0)) return false
+  }
+  let cases = 0
+  for (let i = start; i < end; i += 1) {
+    if (hasClass(b[i] ?? 0, LETTER)) cases |= ((b[i] ?? 0) & 0x20) === 0 ? 1 : 2
+  }
+  return cases < 3
 }
 
 function embeddedIpv4(b: Uint8Array, start: number, runEnd: number, hi: number): number {

@@ -3,7 +3,7 @@ import { RE2JS } from 're2js'
 
 import { GatewayError, errorText } from '../errors/gateway-error.ts'
 import type { LinePattern } from './line-patterns.ts'
-import { DETECTORS, type ScanPlan, planScan } from './scan.ts'
+import { DETECTORS, type ScanPlan, planScan } from './scan-plan.ts'
 
 /** Longer ones are no patterns for a line any more, and cost memory in every session. */
 export const MAX_PATTERN_LENGTH = 1000

@@ -6,33 +6,32 @@
  * one before; then only the triggers shortly before a recognised shape are looked at. Both ways
  * find the same matches: the shapes only leave out triggers that no detector would accept.
  */
-import { HEX, LOCAL, MAX_LEAD, MORE, NONE, hasClass, isDigit } from './bytes.ts'
+import { MAX_LEAD, MORE, NONE, isDigit } from './bytes.ts'
 import { MAX_CARD_DIGITS, MIN_CARD_DIGITS, cardEnd } from './card.ts'
 import { emailEnd, emailStart } from './email.ts'
 import { followsCountry, ibanEnd } from './iban.ts'
 import { ipv4End, ipv6End, ipv6Start } from './ip-address.ts'
-import { mayBeginNumber, nationalEnd, numberStart, plusNumberEnd } from './phone.ts'
-import { SHAPE_DEPTH, SHAPE_WARM_UP, SYMBOL_OF, type ShapeTable, compileShapes } from './shapes.ts'
-
-export const DETECTORS = ['Email', 'Phone', 'CreditCard', 'Iban', 'IpAddress'] as const
-export type Detector = (typeof DETECTORS)[number]
-
-const EMAIL = 0
-const PHONE = 1
-const CREDIT_CARD = 2
-const IBAN = 3
-const IP_ADDRESS = 4
-
-const QUIET = 0
-const NUMBER = 1
-const COLON = 2
-const AT = 3
-const PLUS = 4
+import { mayBeginNumber, nationalEnd, numberStart } from './phone-national.ts'
+import { plusNumberEnd } from './phone.ts'
+import {
+  AT,
+  CREDIT_CARD,
+  EMAIL,
+  IBAN,
+  IP_ADDRESS,
+  LANE,
+  NUMBER,
+  PHONE,
+  PLUS,
+  QUIET,
+  type ScanPlan,
+} from './scan-plan.ts'
+import { SHAPE_DEPTH, SHAPE_WARM_UP, SYMBOL_OF, type ShapeTable } from './shapes.ts'
 
 const SPACE = 0x20
 const DASH = 0x2d
 const DOT = 0x2e
-const COLON_BYTE = 0x3a
+const COLON = 0x3a
 
 /** Colons this close may belong to one IPv6 address: a group has four digits. */
 const COLON_REACH = 5
@@ -40,52 +39,9 @@ const COLON_REACH = 5
 const FULL_ADDRESS_COLONS = 6
 /** Below this the automaton's warm-up costs more than it saves. */
 const MIN_FAST = 512
-/** Bytes per lane of the automaton. */
-const LANE = 8192
-
-/** What the scan needs to know of the rules, as tables. */
-export interface ScanPlan {
-  /** Byte to kind of trigger; QUIET for all others. */
-  readonly triggers: Uint8Array
-  /** Bytes that may stand in a match before its trigger. */
-  readonly leads: Uint8Array
-  readonly enabled: readonly boolean[]
-  readonly shapes: ShapeTable
-  /** Where the lanes stopped; only in use within one call of `scan`. */
-  readonly stops: Int32Array
-}
 
 export interface HitSink {
   add(rule: number, start: number, end: number): void
-}
-
-export function planScan(detectors: ReadonlySet<string>): ScanPlan {
-  const enabled = DETECTORS.map((name) => detectors.has(name))
-  const on = (detector: number): boolean => enabled[detector] ?? false
-  const triggers = new Uint8Array(256)
-  if (on(PHONE) || on(CREDIT_CARD) || on(IBAN) || on(IP_ADDRESS)) triggers.fill(NUMBER, 0x30, 0x3a)
-  if (on(IP_ADDRESS)) triggers[COLON_BYTE] = COLON
-  if (on(EMAIL)) triggers[0x40] = AT
-  if (on(PHONE)) triggers[0x2b] = PLUS
-  const leads = new Uint8Array(256)
-  for (let byte = 0; byte < 256; byte += 1) {
-    const local = hasClass(byte, LOCAL) || (byte >= 0x80 && byte <= 0xdf)
-    const address = hasClass(byte, HEX) || byte === COLON_BYTE
-    const letter = (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a
-    const lead =
-      (on(EMAIL) && local) ||
-      (on(IP_ADDRESS) && address) ||
-      (on(IBAN) && letter) ||
-      (on(PHONE) && byte === 0x28)
-    if (lead) leads[byte] = 1
-  }
-  return {
-    triggers,
-    leads,
-    enabled,
-    shapes: compileShapes(DETECTORS.filter((_, k) => enabled[k])),
-    stops: new Int32Array(LANE),
-  }
 }
 
 /**
@@ -100,6 +56,7 @@ export function scan(
   base: number,
   hits: HitSink,
 ): number {
+  if (!plan.enabled.includes(true)) return hi
   const { stops } = plan
   let at = from
   while (hi - at >= MIN_FAST) {
@@ -212,7 +169,7 @@ function examineMark(
     end = emailEnd(b, start, i, hi)
   } else if (kind === PLUS) {
     end = plusNumberEnd(b, i, hi)
-  } else if (b[i - 1] === COLON_BYTE || colonsBefore(b, i) >= FULL_ADDRESS_COLONS - 1) {
+  } else if (b[i - 1] === COLON || colonsBefore(b, i) >= FULL_ADDRESS_COLONS - 1) {
     detector = IP_ADDRESS
     start = ipv6Start(b, i)
     if (start >= 0) end = ipv6End(b, start, hi)
@@ -226,7 +183,7 @@ function colonsBefore(b: Uint8Array, at: number): number {
   let count = 0
   let last = at
   for (let i = at - 1; i >= 0 && last - i <= COLON_REACH && count < FULL_ADDRESS_COLONS; i -= 1) {
-    if (b[i] !== COLON_BYTE) continue
+    if (b[i] !== COLON) continue
     count += 1
     last = i
   }

@@ -104,7 +104,7 @@ const SHAPES: Readonly<Record<string, readonly Shape[]>> = {
       ],
     },
     { word: true, steps: [[Z, 2, 2], one(N), [D, 0, 5], [GAP | Z, 1, 5], one(D)] },
-    { word: true, steps: [[Z, 2, 2], one(SPACE_OR_DASH), one(N), one(D)] },
+    { word: true, steps: [[Z, 2, 2], one(SPACE_OR_DASH), one(N), [GAP | Z, 0, 5], one(D)] },
     {
       word: true,
       steps: [one(Z), one(N), one(PAIR_GAP), [D, 2, 2], one(PAIR_GAP), [D, 2, 2], one(PAIR_GAP)],
