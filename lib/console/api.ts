@@ -48,7 +48,7 @@ export function createConsole({
       if (session !== undefined && (isAuditor(user) || isOwn(session, user))) return session
     }
     throw new GatewayError('NotFound', 'there is no such session among those you may see', {
-      id: 1404,
+      id: 1604,
     })
   }
 
@@ -69,6 +69,15 @@ export function createConsole({
     })
   }
 
+  function refuseOthers(request: Request, _response: Response, next: NextFunction): void {
+    const unknown = new GatewayError(
+      'NotFound',
+      `the gateway serves ${BASE}/sessions, sessions/ID and sessions/ID/frames here, nothing else`,
+      { id: 1604 },
+    )
+    authenticate(request).then(() => next(unknown), next)
+  }
+
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -81,7 +90,7 @@ export function createConsole({
       return
     }
     response.setHeader('Allow', 'GET')
-    next(new GatewayError('MethodNotAllowed', 'only GET is served here', { id: 1405 }))
+    next(new GatewayError('MethodNotAllowed', 'only GET is served here', { id: 1605 }))
   })
   app.get(`${BASE}/sessions`, listSessions)
   app.get(`${BASE}/sessions/:id`, async (request, response) => {
@@ -90,14 +99,7 @@ export function createConsole({
   app.get(`${BASE}/sessions/:id/frames`, async (request, response) => {
     await sendTranscript(store, await findSession(request), response)
   })
-  app.use(async (request) => {
-    await authenticate(request)
-    throw new GatewayError(
-      'NotFound',
-      `the gateway serves ${BASE}/sessions, sessions/ID and sessions/ID/frames here, nothing else`,
-      { id: 1404 },
-    )
-  })
+  app.use(refuseOthers)
   app.use(sendStatus)
   return app
 }
@@ -126,7 +128,7 @@ function sendStatus(
     return
   }
   const known = isBadUrl(error)
-    ? new GatewayError('BadRequest', 'the path is not valid', { id: 1400, cause: error })
+    ? new GatewayError('BadRequest', 'the path is not valid', { id: 1600, cause: error })
     : asGatewayError(error, 'reading transcripts')
   response.status(known.code).json(known.toStatus())
 }

@@ -64,5 +64,5 @@ function quoted(name: string): string {
 }
 
 function badRequest(message: string): GatewayError {
-  return new GatewayError('BadRequest', message, { id: 1400 })
+  return new GatewayError('BadRequest', message, { id: 1600 })
 }
