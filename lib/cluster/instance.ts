@@ -101,6 +101,11 @@ export function instanceRunFolder(index: number, folder: string = runFolder()): 
   return join(folder, String(index))
 }
 
+/** The kubelet puts sockets into its root, too; and volumes, which belong on a disk. */
+export function kubeletRootOf(index: number): string {
+  return `/var/lib/podgate/${index}`
+}
+
 export async function claimInstance(
   options: { name: string; stateDir: string },
   folder: string = runFolder(),

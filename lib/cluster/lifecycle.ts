@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { cleanUpAbandoned, removeInstance } from './cleanup.ts'
 import { claimInstance, type Instance, listInstances } from './instance.ts'
+import { removeFolder } from './node-remains.ts'
 import { startWatchdog } from './watchdog.ts'
 
 const MARKER = '.podgate-state'
@@ -40,7 +41,7 @@ export async function openInstance(options: OpenInstanceOptions): Promise<OpenIn
   const beforeClose: (() => Promise<void>)[] = []
   const removeAll = (): void => {
     removeInstance(instance.record)
-    if (options.keepState !== true) rmSync(stateDir, { recursive: true, force: true })
+    if (options.keepState !== true) removeFolder(stateDir)
   }
   const unguard = guardExit(removeAll)
   let closing: Promise<void> | undefined

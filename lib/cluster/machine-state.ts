@@ -21,7 +21,13 @@ const SETTINGS = [
 ]
 
 /** No option moves these: shim sockets, libcni's cache, device plugins, links to logs. */
-const FOLDERS = ['/run/containerd', '/var/lib/cni', '/var/lib/kubelet', '/var/log/containers']
+const FOLDERS = [
+  '/run/containerd',
+  '/var/lib/cni',
+  '/var/lib/kubelet',
+  '/var/lib/podgate',
+  '/var/log/containers',
+]
 const DEVICE_PLUGIN_SOCKET = '/var/lib/kubelet/device-plugins/kubelet.sock'
 
 interface MachineState {

@@ -9,27 +9,48 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'nod
 import { join } from 'node:path'
 
 import { listCgroupProcesses, removeCgroup } from './cgroup.ts'
-import { type InstanceRecord, instanceRunFolder, nodeNetworkOf } from './instance.ts'
+import { type InstanceRecord, instanceRunFolder, kubeletRootOf, nodeNetworkOf } from './instance.ts'
 import { restoreMachineState } from './machine-state.ts'
 import { identify, isAlive, type ProcessIdentity } from './process-identity.ts'
 import { searchPath, signalGroup } from './processes.ts'
 
 const WAIT_MS = 5000
 
+/** Throws what went wrong at the end, after everything else was done nevertheless. */
 export function removeNodeRemains(record: InstanceRecord, folder: string): void {
   const { bridge, cgroup } = nodeNetworkOf(record.index)
-  const runFolder = instanceRunFolder(record.index, folder)
-  const shims = findShims(runFolder)
+  const socketFolder = instanceRunFolder(record.index, folder)
+  const kubeletRoot = kubeletRootOf(record.index)
+  doAll([
+    () => endContainers(socketFolder, cgroup),
+    ...[record.stateDir, socketFolder, kubeletRoot].map((path) => () => unmountBelow(path)),
+    () => removeFolder(kubeletRoot),
+    () => removeBridge(bridge),
+    () => waitFor(() => removeCgroup(cgroup)),
+    () => removeStrayFiles(record.stateDir),
+    () => restoreMachineState(folder, record),
+  ])
+}
+
+function doAll(steps: readonly (() => void)[]): void {
+  const failures: unknown[] = []
+  for (const step of steps) {
+    try {
+      step()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
+function endContainers(socketFolder: string, cgroup: string): void {
+  const shims = findShims(socketFolder)
   for (const { identity } of shims) signalGroup(identity, 'SIGKILL')
   const contained = listCgroupProcesses(cgroup).map(identify)
   for (const identity of contained) signalGroup(identity, 'SIGKILL')
   waitForEnd([...shims.map(({ identity }) => identity), ...contained])
   for (const { socket } of shims) rmSync(socket, { force: true })
-  for (const path of [record.stateDir, runFolder]) unmountBelow(path)
-  removeBridge(bridge)
-  waitFor(() => removeCgroup(cgroup))
-  removeStrayFiles(record.stateDir)
-  restoreMachineState(folder, record)
 }
 
 interface Shim {
@@ -61,11 +82,12 @@ function argumentAfter(args: readonly string[], flag: string): string {
   return index === -1 ? '' : (args[index + 1] ?? '')
 }
 
+/** The folder itself included: the kubelet mounts its root onto itself. */
 export function mountsBelow(folder: string, mountinfo: string): string[] {
   return mountinfo
     .split('\n')
     .map((line) => unescapeMountPath(line.split(' ')[4] ?? ''))
-    .filter((path) => path.startsWith(`${folder}/`))
+    .filter((path) => path === folder || path.startsWith(`${folder}/`))
     .toReversed()
 }
 
@@ -81,6 +103,12 @@ function unmountBelow(folder: string): void {
   for (const path of mountsBelow(folder, readText('/proc/self/mountinfo'))) {
     run('umount', ['--lazy', path])
   }
+}
+
+/** Never through a mount: what is mounted there may be a folder of somebody else's. */
+export function removeFolder(folder: string): void {
+  if (mountsBelow(folder, readText('/proc/self/mountinfo')).length > 0) return
+  rmSync(folder, { recursive: true, force: true })
 }
 
 /** The kernel frees a network namespace, and the interfaces to it, some time after its last use. */

@@ -14,7 +14,7 @@ import { createCgroup } from './cgroup.ts'
 import { NODE_NAME } from './cluster-pki.ts'
 import type { ControlPlaneParts } from './control-plane.ts'
 import { createImageArchive, type ImageSpec, pauseImage } from './images.ts'
-import { instanceRunFolder, type NodeNetwork, nodeNetworkOf } from './instance.ts'
+import { instanceRunFolder, kubeletRootOf, type NodeNetwork, nodeNetworkOf } from './instance.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
 import { noteMachineState } from './machine-state.ts'
 import {
@@ -39,7 +39,11 @@ export interface ContainerRuntime {
   containerd: Program
 }
 
-export function nodePathsOf(stateDir: string, socketFolder: string): NodePaths {
+export function nodePathsOf(
+  stateDir: string,
+  socketFolder: string,
+  kubeletRoot: string,
+): NodePaths {
   return {
     containerdRoot: join(stateDir, 'containerd', 'root'),
     containerdState: join(stateDir, 'containerd', 'state'),
@@ -47,7 +51,7 @@ export function nodePathsOf(stateDir: string, socketFolder: string): NodePaths {
     runcRoot: join(stateDir, 'runc'),
     cniConf: join(stateDir, 'cni', 'conf'),
     cniData: join(stateDir, 'cni', 'data'),
-    kubeletRoot: join(stateDir, 'kubelet'),
+    kubeletRoot,
     podLogs: join(stateDir, 'pod-logs'),
   }
 }
@@ -192,7 +196,7 @@ export async function importImage(
 function layoutOf({ instance }: ControlPlaneParts): { paths: NodePaths; network: NodeNetwork } {
   const { index } = instance.record
   return {
-    paths: nodePathsOf(instance.stateDir, instanceRunFolder(index)),
+    paths: nodePathsOf(instance.stateDir, instanceRunFolder(index), kubeletRootOf(index)),
     network: nodeNetworkOf(index),
   }
 }

@@ -9,7 +9,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
 import { type Cluster, localHindrance, openCluster } from '../../lib/cluster/cluster.ts'
 import { demoImage } from '../../lib/cluster/images.ts'
-import { type InstanceRecord, listInstances, nodeNetworkOf } from '../../lib/cluster/instance.ts'
+import {
+  type InstanceRecord,
+  kubeletRootOf,
+  listInstances,
+  nodeNetworkOf,
+} from '../../lib/cluster/instance.ts'
 import { startMongo } from '../../lib/cluster/mongo.ts'
 import { isAlive } from '../../lib/cluster/process-identity.ts'
 
@@ -70,6 +75,7 @@ function remainsOf(record: InstanceRecord): string[] {
     record.stateDir,
     socketFolder,
     `/run/podgate/${record.index}.json`,
+    kubeletRootOf(record.index),
     `/sys/class/net/${bridge}`,
     ...hierarchies,
   ]

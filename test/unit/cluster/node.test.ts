@@ -24,7 +24,7 @@ import {
 import { mountsBelow, shimSocket } from '../../../lib/cluster/node-remains.ts'
 import { cacheFolder } from '../../../lib/cluster/places.ts'
 
-const paths = nodePathsOf('/state', '/run/podgate/3')
+const paths = nodePathsOf('/state', '/run/podgate/3', '/var/lib/podgate/3')
 const network = nodeNetworkOf(3)
 
 describe('configuration of the node', () => {
@@ -40,7 +40,7 @@ describe('configuration of the node', () => {
   })
 
   it('escapes paths', () => {
-    const odd = nodePathsOf('/a "b"', '/run')
+    const odd = nodePathsOf('/a "b"', '/run', '/var')
     expect(renderContainerdConfig(odd, 'native')).toContain('root = "/a \\"b\\"/containerd/root"')
   })
 
@@ -109,10 +109,15 @@ describe('what a node leaves', () => {
       '22 1 0:20 / / rw - ext4 /dev/vda rw',
       '30 22 0:30 / /state/run rw shared:1 - tmpfs tmpfs rw',
       '31 30 0:31 / /state/run/with\\040blank rw - tmpfs tmpfs rw',
+      '33 22 0:33 / /state rw - ext4 /dev/vda rw',
       '32 22 0:32 / /statement rw - tmpfs tmpfs rw',
       '',
     ].join('\n')
-    expect(mountsBelow('/state', mountinfo)).toEqual(['/state/run/with blank', '/state/run'])
+    expect(mountsBelow('/state', mountinfo)).toEqual([
+      '/state',
+      '/state/run/with blank',
+      '/state/run',
+    ])
   })
 
   it('knows the socket of a shim from its command line', () => {
