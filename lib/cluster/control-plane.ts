@@ -21,7 +21,7 @@ import { type Program, startProgram, waitUntil } from './processes.ts'
 import { superviseProgram } from './supervise.ts'
 import { type Progress, silentProgress } from './progress.ts'
 
-const READY_TIMEOUT_MS = 60_000
+const READY_TIMEOUT_MS = 120_000
 const API_SERVER_GRACE_MS = 2000
 
 export interface ControlPlaneOptions {

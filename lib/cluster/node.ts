@@ -28,8 +28,8 @@ import { runFolder } from './places.ts'
 import { type Program, searchPath, startProgram, waitUntil } from './processes.ts'
 import { superviseProgram } from './supervise.ts'
 
-const RUNTIME_TIMEOUT_MS = 20_000
-const NODE_TIMEOUT_MS = 60_000
+const RUNTIME_TIMEOUT_MS = 60_000
+const NODE_TIMEOUT_MS = 120_000
 /** statfs(2): overlayfs cannot be stacked on itself in containers. */
 const OVERLAYFS_MAGIC = 0x794c_7630
 
