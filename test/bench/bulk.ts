@@ -1,0 +1,130 @@
+/** Output as fast as it goes: kubectl exec of `cat`, whole runs of stock kubectl. */
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
+
+import { runKubectl } from '../../lib/sandbox/run-kubectl.ts'
+import { logText } from '../fixtures/log-text.ts'
+import type { Bed } from './bed.ts'
+import { NAMESPACE, POD } from './manifests.ts'
+import { atLeast, type Findings, Notebook } from './measurement.ts'
+import { cpuSeconds } from './process-usage.ts'
+import type { Route } from './routes.ts'
+import { medianOfRounds } from './statistics.ts'
+import { measureStoreRate } from './store-rate.ts'
+
+export interface BulkOptions {
+  rounds: number
+  mebibytes: number
+  /** Called around each run through the gateway. */
+  profile?: <T>(name: string, run: () => Promise<T>) => Promise<T>
+}
+
+const MIB = 1024 * 1024
+/** A file is this block over and over; far more than zstd, frame by frame, could see again. */
+const BLOCK_MIB = 16
+const UPLOAD_BYTES = 1 * MIB
+const TIMEOUT_MS = 300_000
+/** What the recorder uses. */
+const STORE_LOAD = { frameBytes: 256 * 1024, inFlight: 4 }
+
+const run = promisify(execFile)
+
+/** In pieces, and with a command after `cat`: a shell that execs its last command ends the upload early. */
+async function putFile(bed: Bed, name: string, block: Uint8Array, blocks: number): Promise<void> {
+  const part = `/tmp/${name}.part`
+  const exec = ['exec', '-i', '-n', NAMESPACE, POD, '--', 'sh', '-c']
+  await runKubectl([...exec, `rm -f ${part} /tmp/${name}; true`], bed.admin)
+  for (let at = 0; at < block.length; at += UPLOAD_BYTES) {
+    const piece = Buffer.from(block.subarray(at, at + UPLOAD_BYTES)).toString('base64')
+    await runKubectl([...exec, `base64 -d >> ${part}; true`], { ...bed.admin, input: piece })
+  }
+  const repeat = `for i in $(seq ${blocks}); do cat ${part}; done > /tmp/${name}; rm ${part}; wc -c < /tmp/${name}`
+  const size = await runKubectl([...exec, repeat], { ...bed.admin, timeoutMs: TIMEOUT_MS })
+  if (Number(size) !== block.length * blocks) {
+    throw new Error(`the file ${name} in the pod has ${size.trim()} bytes`)
+  }
+}
+
+/** Seconds of one `kubectl exec -- cat`, whose every byte has been counted. */
+async function cat(bed: Bed, route: Route, name: string, bytes: number): Promise<number> {
+  const args = [`--kubeconfig=${route.kubeconfig}`, 'exec', '-n', NAMESPACE, POD, '--']
+  const begin = performance.now()
+  const { stdout, stderr } = await run(
+    'sh',
+    [
+      '-c',
+      '{ "$@"; echo "exit code $?" >&2; } | wc -c',
+      'sh',
+      bed.sandbox.json.kubectl,
+      ...args,
+      'cat',
+      `/tmp/${name}`,
+    ],
+    { timeout: TIMEOUT_MS, env: { ...process.env, KUBERC: 'off' } },
+  )
+  const seconds = (performance.now() - begin) / 1000
+  if (Number(stdout) !== bytes) {
+    throw new Error(
+      `${route.name}: ${stdout.trim()} of ${bytes} bytes of ${name} came out; ${stderr.trim()}`,
+    )
+  }
+  return seconds
+}
+
+async function measureCat(
+  bed: Bed,
+  notes: Notebook,
+  name: string,
+  options: BulkOptions,
+  afterRoutes: () => Promise<void>,
+): Promise<void> {
+  const bytes = options.mebibytes * MIB
+  const profile = options.profile ?? (async (_name, task) => await task())
+  const pid = bed.gatewayPid()
+  for (let round = 0; round < options.rounds; round += 1) {
+    for (const route of bed.routes.all) {
+      const isGateway = route.name === 'gateway'
+      const cpuBefore = cpuSeconds(pid)
+      const seconds = isGateway
+        ? await profile(`${name}-${round}`, async () => await cat(bed, route, name, bytes))
+        : await cat(bed, route, name, bytes)
+      notes.of(route.name, 'throughput', 'MB/s').push(bytes / 1e6 / seconds)
+      if (isGateway)
+        notes.of('gateway', 'CPU of the gateway', 's').push(cpuSeconds(pid) - cpuBefore)
+    }
+    await afterRoutes()
+  }
+}
+
+export async function measureText(bed: Bed, options: BulkOptions): Promise<Findings> {
+  const notes = new Notebook('text')
+  await putFile(bed, 'text', logText(BLOCK_MIB * MIB, 1), options.mebibytes / BLOCK_MIB)
+  await measureCat(bed, notes, 'text', options, async () => {})
+  const ratio = medianOfRounds(
+    notes.of('gateway', 'throughput', 'MB/s'),
+    notes.of('kubectl proxy', 'throughput', 'MB/s'),
+    (gateway, proxy) => gateway / proxy,
+  )
+  return { series: notes.series, bars: [atLeast('text, of kubectl proxy', ratio, 0.6)] }
+}
+
+export async function measureRandom(bed: Bed, options: BulkOptions): Promise<Findings> {
+  const notes = new Notebook('random')
+  const { uri } = bed.sandbox.json.mongodb
+  const totalBytes = options.mebibytes * MIB
+  await putFile(bed, 'random', randomBytes(BLOCK_MIB * MIB), options.mebibytes / BLOCK_MIB)
+  await measureCat(bed, notes, 'random', options, async () => {
+    const { mbPerSecond } = await measureStoreRate(uri, { ...STORE_LOAD, totalBytes })
+    notes.of('store', 'its own insert rate', 'MB/s').push(mbPerSecond)
+  })
+  const ratio = medianOfRounds(
+    notes.of('gateway', 'throughput', 'MB/s'),
+    notes.of('store', 'its own insert rate', 'MB/s'),
+    (gateway, store) => gateway / store,
+  )
+  return {
+    series: notes.series,
+    bars: [atLeast("random bytes, of the store's own rate", ratio, 0.9)],
+  }
+}

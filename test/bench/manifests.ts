@@ -1,0 +1,99 @@
+/** What the measurements need in the cluster. */
+import { stringify } from 'yaml'
+
+export const NAMESPACE = 'podgate-bench'
+export const CROWD_NAMESPACE = 'podgate-bench-crowd'
+export const POD = 'bench-0'
+export const CROWD = 500
+
+const DETECTORS = ['Email', 'Phone', 'CreditCard', 'Iban', 'IpAddress']
+
+function pod(image: string, spec: object, metadata: object): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata,
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      automountServiceAccountToken: false,
+      ...spec,
+      containers: [
+        {
+          name: 'main',
+          image,
+          imagePullPolicy: 'IfNotPresent',
+          command: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1 & wait $!; done'],
+        },
+      ],
+    },
+  }
+}
+
+/** The dev group may look, and open streams: for the API server that is one right, asked by two verbs. */
+function rights(namespace: string): object[] {
+  const group = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'dev' }
+  const bind = (name: string, kind: string, role: string): object => ({
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name, namespace },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name: role },
+    subjects: [group],
+  })
+  return [
+    bind('view', 'ClusterRole', 'view'),
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'Role',
+      metadata: { name: 'shell', namespace },
+      rules: [{ apiGroups: [''], resources: ['pods/exec'], verbs: ['get', 'create'] }],
+    },
+    bind('shell', 'Role', 'shell'),
+  ]
+}
+
+function documents(items: readonly object[]): string {
+  return items.map((item) => stringify(item)).join('---\n')
+}
+
+/**
+ * One pod for all three ways in: its namespace is left open for direct streams, and the gateway
+ * decides, masks and records in it all the same.
+ */
+export function benchManifest(image: string): string {
+  return documents([
+    {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: NAMESPACE, labels: { 'podgate.dev/guard': 'disabled' } },
+    },
+    ...rights(NAMESPACE),
+    {
+      apiVersion: 'podgate.dev/v1alpha1',
+      kind: 'AccessPolicy',
+      metadata: { name: 'bench', namespace: NAMESPACE },
+      spec: {
+        effect: 'Allow',
+        subjects: [{ kind: 'Group', name: 'dev' }],
+        match: { operations: ['Exec'] },
+        masking: { detectors: DETECTORS },
+      },
+    },
+    pod(image, {}, { name: POD, namespace: NAMESPACE, labels: { app: 'bench' } }),
+  ])
+}
+
+/** Many pods that cost the node nothing: no node has what they ask for. */
+export function crowdManifest(image: string): string {
+  const metadata = (index: number): object => ({
+    name: `crowd-${String(index).padStart(3, '0')}`,
+    namespace: CROWD_NAMESPACE,
+    labels: { app: 'crowd', shard: String(index % 10) },
+  })
+  return documents([
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: CROWD_NAMESPACE } },
+    ...rights(CROWD_NAMESPACE),
+    ...Array.from({ length: CROWD }, (_, index) =>
+      pod(image, { nodeSelector: { 'podgate.dev/bench': 'nowhere' } }, metadata(index)),
+    ),
+  ])
+}
