@@ -202,7 +202,10 @@ describe('a store that goes away', () => {
     expect(failures[0]).toMatchObject({ reason: 'ServiceUnavailable', id: 1012 })
     expect(failures[0]?.message).toContain('has not answered for 20s')
     append('later')
+    await timers.advance(2_000)
+    const { puts } = store
     await timers.advance(30_000)
+    expect(store.puts).toBe(puts)
     store.mode = 'up'
     await timers.advance(60_000)
     expect(released).toEqual([])
