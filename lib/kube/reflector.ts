@@ -55,9 +55,15 @@ const WATCH_SECONDS = 6
 const WATCH_GRACE_MS = 4000
 const FIRST_BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 2000
+/** A watch that ends sooner and without an event was no watch (client-go's "very short watch"). */
+const SHORTEST_WATCH_MS = 500
 const MAX_LINE_BYTES = 4 * 1024 * 1024
 
 class GoneError extends Error {}
+
+function isGone(error: unknown): boolean {
+  return error instanceof GoneError || (UpstreamStatusError.is(error) && error.httpCode === 410)
+}
 
 function keyOf(object: KubeObject): string {
   return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
@@ -65,13 +71,21 @@ function keyOf(object: KubeObject): string {
 
 /** Splits a watch body into its lines; a line over 4 MiB ends the watch. */
 async function* watchEvents<T>(response: IncomingMessage): AsyncGenerator<WatchEvent<T>> {
-  let rest = ''
+  // Pieces of an unfinished line are joined once, not again with every chunk.
+  let pieces: string[] = []
+  let held = 0
   response.setEncoding('utf8')
   for await (const chunk of response as AsyncIterable<string>) {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
-    if (rest.length > MAX_LINE_BYTES) throw new Error('a watch event is over 4 MiB')
-    for (const line of lines) if (line !== '') yield JSON.parse(line) as WatchEvent<T>
+    const [first = '', ...lines] = chunk.split('\n')
+    pieces.push(first)
+    held += first.length
+    if (held > MAX_LINE_BYTES) throw new Error('a watch event is over 4 MiB')
+    for (const next of lines) {
+      const line = pieces.join('')
+      if (line !== '') yield JSON.parse(line) as WatchEvent<T>
+      pieces = [next]
+      held = next.length
+    }
   }
 }
 
@@ -92,12 +106,16 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   }
 
   function put(object: T): void {
-    store.set(keyOf(object), object)
+    // In this order: a change that could not be taken in is not known, so the next list tries again.
     options.onChange?.('set', object)
+    store.set(keyOf(object), object)
   }
 
   function drop(object: T): void {
-    if (store.delete(keyOf(object))) options.onChange?.('delete', object)
+    const key = keyOf(object)
+    if (!store.has(key)) return
+    options.onChange?.('delete', object)
+    store.delete(key)
   }
 
   async function list(): Promise<void> {
@@ -126,16 +144,23 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     currentAt = now()
   }
 
-  async function watch(): Promise<void> {
+  /** False when the watch was over at once and told nothing. */
+  async function watch(): Promise<boolean> {
+    const startedAt = performance.now()
+    let events = 0
     const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=${watchSeconds}&resourceVersion=${encodeURIComponent(resourceVersion)}`
     const response = await client.open('GET', `${path}?${query}`, {
       signal: stop.signal,
       timeoutMs: watchSeconds * 1000 + WATCH_GRACE_MS,
     })
     try {
-      for await (const event of watchEvents<T>(response)) apply(event)
+      for await (const event of watchEvents<T>(response)) {
+        apply(event)
+        events += 1
+      }
       if (!response.complete) throw new Error('the watch was cut')
       currentAt = now()
+      return events > 0 || performance.now() - startedAt >= SHORTEST_WATCH_MS
     } finally {
       response.destroy()
     }
@@ -157,22 +182,25 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     let backoff = FIRST_BACKOFF_MS
     let listed = false
     while (!stop.signal.aborted) {
+      let failure: unknown
       try {
         if (!listed) await list()
         listed = true
-        await watch()
-        backoff = FIRST_BACKOFF_MS
+        if (await watch()) {
+          backoff = FIRST_BACKOFF_MS
+          continue
+        }
       } catch (error) {
         if (stop.signal.aborted) return
-        const gone =
-          error instanceof GoneError || (UpstreamStatusError.is(error) && error.httpCode === 410)
         // An unknown failure may have lost events: list again, which is always right.
         listed = false
-        if (gone) continue
-        options.onError?.(`${path}: ${errorText(error)}`)
-        await pause(backoff)
-        backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)
+        failure = error
       }
+      const routine = failure === undefined || isGone(failure)
+      if (!routine) options.onError?.(`${path}: ${errorText(failure)}`)
+      // 410 is nothing to wait for, unless it is the answer to a list just made.
+      if (!isGone(failure) || backoff > FIRST_BACKOFF_MS) await pause(backoff)
+      backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)
     }
   }
 
@@ -185,6 +213,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     ageMs: () => now() - currentAt,
     async ready(signal) {
       if (currentAt !== -Infinity) return
+      signal.throwIfAborted()
       await new Promise<void>((resolve, reject) => {
         waiting.add(resolve)
         signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
