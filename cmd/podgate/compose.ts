@@ -103,6 +103,10 @@ export async function startGateway(
       ...issuer,
       ...(caFile === undefined ? {} : { caFile }),
     })),
+    {
+      onProviderError: (issuer, reason) =>
+        log.warn({ issuer, reason }, 'asking a sign-in provider'),
+    },
   )
   const consoleApp = createConsole({
     store,
@@ -115,7 +119,7 @@ export async function startGateway(
     clusterUID: await clusterUID(client),
     policies,
     desk,
-    dialer: createExecDialer({ endpoint }),
+    dialer: createExecDialer({ endpoint, first: config.cluster.execWire }),
     store,
     maskRules: rules.compile,
     metrics,

@@ -25,7 +25,13 @@ export interface IssuerConfig {
 export interface GatewayConfig {
   listen: { host: string; port: number; certFile: string; keyFile: string }
   metrics: { host: string; port: number }
-  cluster: { kubeconfig?: string | undefined; context?: string | undefined; name: string }
+  cluster: {
+    kubeconfig?: string | undefined
+    context?: string | undefined
+    name: string
+    /** Tried first for exec and attach; the other one is the fallback. */
+    execWire: 'SPDY' | 'WebSocket'
+  }
   mongodb: { uri: string; database: string }
   oidc: IssuerConfig[]
   auditors: { groups: string[] }
@@ -60,6 +66,7 @@ const schema: z.ZodType<GatewayConfig> = z.strictObject({
     kubeconfig: z.string().min(1).optional(),
     context: z.string().min(1).optional(),
     name: z.string().min(1),
+    execWire: z.enum(['SPDY', 'WebSocket']).default('SPDY'),
   }),
   mongodb: z.strictObject({
     uri: z.string().regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://'),

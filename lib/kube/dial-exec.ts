@@ -7,7 +7,7 @@
  * started by a refused handshake; after a 101 there is no second try, since the
  * command may run already.
  */
-import { GatewayError, asGatewayError, errorCode } from '../errors/gateway-error.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { StreamName } from '../streams/channel.ts'
 import type { StreamSession } from '../streams/session.ts'
 import { dialWebSocket } from '../websocket/client-session.ts'
@@ -16,11 +16,20 @@ import type { ApiEndpoint } from './endpoint.ts'
 import { dialSpdy } from './dial-spdy.ts'
 import { dialHeaders, execPath, execStreams, type ExecTarget } from './exec-request.ts'
 import { readRefusal, type Refusal } from './refusal.ts'
+import { unreachable } from './unreachable.ts'
 
 export type { ExecTarget } from './exec-request.ts'
 
+export type Wire = 'SPDY' | 'WebSocket'
+
 export interface ExecDialerOptions {
   endpoint: ApiEndpoint
+  /**
+   * Which wire to try first; the other is taken when its handshake is refused.
+   * Default: SPDY, which keeps the end of the output where a slow reader over
+   * WebSocket loses it (docs/decisions/0009).
+   */
+  first?: Wire
   /** Per wire; default 30 s. */
   handshakeTimeoutMs?: number
   now?: () => number
@@ -49,8 +58,8 @@ interface Attempt {
 type Outcome = { kind: 'open'; session: StreamSession } | { kind: 'refused'; refusal: Refusal }
 
 const HANDSHAKE_TIMEOUT_MS = 30_000
-/** How long a server that has refused WebSocket and taken SPDY is asked by SPDY at once. */
-const SPDY_ONLY_MS = 5 * 60_000
+/** How long a server that has refused one wire and taken the other is asked by the other at once. */
+const REMEMBER_MS = 5 * 60_000
 
 async function tryWebSocket(endpoint: ApiEndpoint, attempt: Attempt): Promise<Outcome> {
   const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host
@@ -73,46 +82,38 @@ async function trySpdy(endpoint: ApiEndpoint, attempt: Attempt): Promise<Outcome
   return { kind: 'refused', refusal: await readRefusal(dialled.response) }
 }
 
-/** A Status before anything else; of two, the one kubectl would show: the second. */
-function moreTelling(first: Refusal, second: Refusal): Refusal {
-  return first.saidStatus && !second.saidStatus ? first : second
-}
-
-const TLS_ERROR = /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/
-
-/** Network trouble in words; a refused certificate is the operator's to mend, not a reason to retry. */
-function unreachable(error: unknown): GatewayError {
-  const code = errorCode(error)
-  if (code !== undefined && TLS_ERROR.test(code)) {
-    return new GatewayError(
-      'BadGateway',
-      `the gateway does not trust the API server's certificate (${code}); ask the gateway's operator`,
-      { id: 1509, cause: error },
-    )
-  }
-  return asGatewayError(error, 'opening the session')
+/** The SPDY leg's own words when it had any: it needs `create` alone, where WebSocket asks for `get` too. */
+function moreTelling(first: Wire, one: Refusal, two: Refusal): Refusal {
+  const [spdy, webSocket] = first === 'SPDY' ? [one, two] : [two, one]
+  return webSocket.saidStatus && !spdy.saidStatus ? webSocket : spdy
 }
 
 export function createExecDialer(options: ExecDialerOptions): ExecDialer {
   const { endpoint } = options
   const now = options.now ?? Date.now
-  let spdyOnlyUntil = Number.NEGATIVE_INFINITY
+  const first: Wire = options.first ?? 'SPDY'
+  let refusedUntil = Number.NEGATIVE_INFINITY
+
+  async function dialWire(wire: Wire, attempt: Attempt): Promise<Outcome> {
+    return await (wire === 'SPDY' ? trySpdy(endpoint, attempt) : tryWebSocket(endpoint, attempt))
+  }
 
   async function dialBoth(attempt: Attempt): Promise<StreamSession> {
-    if (now() < spdyOnlyUntil) {
-      const only = await trySpdy(endpoint, attempt)
+    const other: Wire = first === 'SPDY' ? 'WebSocket' : 'SPDY'
+    if (now() < refusedUntil) {
+      const only = await dialWire(other, attempt)
       if (only.kind === 'open') return only.session
       throw only.refusal.error
     }
-    const first = await tryWebSocket(endpoint, attempt)
-    if (first.kind === 'open') return first.session
-    const second = await trySpdy(endpoint, attempt).catch((error: unknown): Outcome => {
-      if (attempt.signal.aborted || !first.refusal.saidStatus) throw error
-      return { kind: 'refused', refusal: first.refusal }
+    const one = await dialWire(first, attempt)
+    if (one.kind === 'open') return one.session
+    const two = await dialWire(other, attempt).catch((error: unknown): Outcome => {
+      if (attempt.signal.aborted || !one.refusal.saidStatus) throw error
+      return { kind: 'refused', refusal: one.refusal }
     })
-    if (second.kind === 'refused') throw moreTelling(first.refusal, second.refusal).error
-    spdyOnlyUntil = now() + SPDY_ONLY_MS
-    return second.session
+    if (two.kind === 'refused') throw moreTelling(first, one.refusal, two.refusal).error
+    refusedUntil = now() + REMEMBER_MS
+    return two.session
   }
 
   return {
@@ -135,5 +136,7 @@ export function createExecDialer(options: ExecDialerOptions): ExecDialer {
 
 /** The API server's own words pass as they are. */
 function known(error: unknown): unknown {
-  return UpstreamStatusError.is(error) || GatewayError.is(error) ? error : unreachable(error)
+  return UpstreamStatusError.is(error) || GatewayError.is(error)
+    ? error
+    : unreachable(error, 'opening the session')
 }

@@ -108,6 +108,7 @@ export class SpdyConnection {
     this.#streams = new StreamTable(role, limits.maxStreams)
     this.#nextPingId = role === 'client' ? 1 : 2
     this.#liveness = new Liveness({
+      pingWhilePaused: role === 'server',
       deadTicks: options.deadTicks ?? DEFAULT_DEAD_TICKS,
       stalledTicks: options.stalledTicks ?? 0,
     })

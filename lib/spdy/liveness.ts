@@ -13,6 +13,12 @@ export interface LivenessOptions {
   deadTicks: number
   /** The same for a peer that has unread output of ours before it; 0: TCP alone decides. */
   stalledTicks: number
+  /**
+   * False towards the API server: a kubelet that has sent all and closed answers
+   * a PING with a TCP reset, and what still waits in its send buffer (megabytes,
+   * because we do not read) is gone; kubernetes#124571 shows it with plain kubectl.
+   */
+  pingWhilePaused: boolean
 }
 
 /** Below the 50 frames after which moby/spdystream stops answering. */
@@ -42,7 +48,8 @@ export class Liveness {
   tick(state: { unsentBytes: number; reading: boolean }): Verdict {
     // While we do not read, we cannot hear; a ping still finds a closed socket.
     if (this.#heard || !state.reading) {
-      const verdict = this.#heard ? 'fine' : 'ping'
+      const quiet = this.#heard || !this.#options.pingWhilePaused
+      const verdict = quiet ? 'fine' : 'ping'
       this.#heard = false
       this.#silentTicks = 0
       return verdict

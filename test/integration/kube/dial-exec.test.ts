@@ -68,7 +68,10 @@ const FORBIDDEN = answer(403, status(403, 'Forbidden', 'cannot get pods/exec'))
 const NOT_FOUND = answer(404, status(404, 'NotFound', 'pods "web-0.a" not found'))
 const PLAIN_403 = answer(403, 'unknown subprotocol')
 
-async function start(script: { websocket: Answer | 'accept'; spdy: Answer | 'accept' }) {
+async function start(
+  script: { websocket: Answer | 'accept'; spdy: Answer | 'accept' },
+  first: 'WebSocket' | 'SPDY' = 'WebSocket',
+) {
   const accepting = accept(() => server.sessions)
   const server: ScriptedApiServer = await startScriptedApiServer(pki, {
     websocket: script.websocket === 'accept' ? accepting : script.websocket,
@@ -78,6 +81,7 @@ async function start(script: { websocket: Answer | 'accept'; spdy: Answer | 'acc
   let now = 0
   const dialer = createExecDialer({
     endpoint: server.endpoint,
+    first,
     handshakeTimeoutMs: 5000,
     now: () => now,
   })
@@ -186,6 +190,30 @@ describe('a session is opened', () => {
       ])
     }
     expect(server.requests).toHaveLength(2)
+  })
+})
+
+describe('with SPDY first', () => {
+  it('WebSocket is not tried when SPDY is accepted', async () => {
+    const { dial, wires } = await start({ websocket: 'accept', spdy: 'accept' }, 'SPDY')
+    expect((await dial()).protocol).toContain('SPDY')
+    expect(wires()).toEqual(['spdy'])
+  })
+
+  it('WebSocket is taken, and remembered, when SPDY is refused', async () => {
+    const spdy = answer(400, status(400, 'BadRequest', 'no SPDY any more'))
+    const { dial, wires } = await start({ websocket: 'accept', spdy }, 'SPDY')
+    expect((await dial()).protocol).toContain('WebSocket')
+    await dial()
+    expect(wires()).toEqual(['spdy', 'websocket', 'websocket'])
+  })
+
+  it("both refusing, SPDY's words count, because it needs the fewer rights", async () => {
+    const { dial } = await start(
+      { websocket: FORBIDDEN, spdy: answer(403, status(403, 'Forbidden', 'cannot create')) },
+      'SPDY',
+    )
+    await expect(dial()).rejects.toThrow('cannot create')
   })
 })
 
@@ -356,7 +384,11 @@ describe('a 101 that is not the one asked for ends the dial,', () => {
 describe('a dial that cannot succeed leaves no socket:', () => {
   it('a server that does not answer', async () => {
     const { server } = await start({ websocket: silent, spdy: silent })
-    const dialer = createExecDialer({ endpoint: server.endpoint, handshakeTimeoutMs: 50 })
+    const dialer = createExecDialer({
+      endpoint: server.endpoint,
+      first: 'WebSocket',
+      handshakeTimeoutMs: 50,
+    })
     await expect(dialer.dial(TARGET, {}, NO_SIGNAL)).rejects.toMatchObject({ reason: 'Timeout' })
     await server.allClosed()
     expect(server.requests.map(({ wire }) => wire)).toEqual(['websocket'])

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals'
 import { Liveness } from '../../../lib/spdy/liveness.ts'
 
 const IDLE = { unsentBytes: 0, reading: true }
-const OPTIONS = { deadTicks: 4, stalledTicks: 8 }
+const OPTIONS = { deadTicks: 4, stalledTicks: 8, pingWhilePaused: true }
 
 function ticks(liveness: Liveness, count: number, state = IDLE): string[] {
   return Array.from({ length: count }, () => liveness.tick(state))
@@ -51,8 +51,14 @@ describe('Liveness', () => {
   })
 
   it('never gives up a stalled peer when TCP alone is to decide', () => {
-    const liveness = new Liveness({ deadTicks: 4, stalledTicks: 0 })
+    const liveness = new Liveness({ deadTicks: 4, stalledTicks: 0, pingWhilePaused: true })
     expect(ticks(liveness, 1000, { unsentBytes: 1, reading: true })).not.toContain('dead')
+  })
+
+  it('sends nothing towards the API server while nothing is read', () => {
+    const liveness = new Liveness({ ...OPTIONS, pingWhilePaused: false })
+    const verdicts = ticks(liveness, 9, { unsentBytes: 0, reading: false })
+    expect(verdicts).toEqual(Array.from({ length: 9 }, () => 'fine'))
   })
 
   it('judges nobody while nothing is read, but still pings', () => {
