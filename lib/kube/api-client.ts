@@ -5,12 +5,13 @@
  * cannot impersonate per request, so control-plane calls and the pass-through
  * share this one path over `node:https` and its connection pool.
  */
-import { Agent, request as httpsRequest } from 'node:https'
+import { Agent, request as httpsRequest, type AgentOptions } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 
-import { GatewayError, asGatewayError } from '../errors/gateway-error.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { Status } from '../errors/status.ts'
 import type { ApiEndpoint } from './endpoint.ts'
+import { closedWithoutAnswer, unreachable } from './unreachable.ts'
 
 export type { ApiEndpoint } from './endpoint.ts'
 
@@ -78,6 +79,7 @@ export interface RequestOptions {
 
 export interface ApiClient {
   readonly endpoint: ApiEndpoint
+  /** Connections for the requests of people; the gateway's own have theirs. */
   readonly agent: Agent
   /** One JSON exchange. @throws UpstreamStatusError, or GatewayError when unreachable. */
   request<T>(method: string, path: string, options?: RequestOptions): Promise<T>
@@ -88,6 +90,10 @@ export interface ApiClient {
 
 const MAX_BODY_BYTES = 64 * 1024 * 1024
 const DEFAULT_TIMEOUT_MS = 10_000
+/** Below kube-apiserver's own 90 s, so that we never write into a connection that it is closing. */
+const IDLE_MS = 60_000
+/** Of the gateway itself: a burst of sessions that all read their pod at once. */
+const MAX_OWN_CONNECTIONS = 512
 
 async function readBody(response: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -103,16 +109,23 @@ async function readBody(response: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks, size)
 }
 
-export function createApiClient(endpoint: ApiEndpoint): ApiClient {
-  const agent = new Agent({
+export interface ApiClientOptions {
+  /** How long an unused connection is kept. */
+  idleMs?: number
+}
+
+export function createApiClient(endpoint: ApiEndpoint, options: ApiClientOptions = {}): ApiClient {
+  const pool: AgentOptions = {
     keepAlive: true,
-    // Below kube-apiserver's own idle time, so that we never write into a closing connection.
-    keepAliveMsecs: 30_000,
-    maxSockets: 512,
+    // Of idle connections only: a watch may be silent for as long as it likes.
+    timeout: options.idleMs ?? IDLE_MS,
     maxFreeSockets: 32,
     scheduling: 'lifo',
     ...endpoint.tls,
-  })
+  }
+  // Two pools: watches of people must never keep policies and approvals from being read.
+  const agent = new Agent(pool)
+  const ownAgent = new Agent({ ...pool, maxSockets: MAX_OWN_CONNECTIONS })
 
   async function exchange(
     method: string,
@@ -142,51 +155,57 @@ export function createApiClient(endpoint: ApiEndpoint): ApiClient {
         path: endpoint.basePath + path,
         method,
         headers,
-        agent,
+        agent: ownAgent,
         ...(signal === undefined ? {} : { signal }),
       })
       request.on('error', reject)
       request.on('response', resolve)
+      request.on('close', () => reject(closedWithoutAnswer()))
       request.end(payload)
     })
   }
 
-  async function open(
+  /** Opens, and lets `read` take the body under the same time limit. */
+  async function limited<T>(
     method: string,
     path: string,
-    options: RequestOptions = {},
-  ): Promise<IncomingMessage> {
+    options: RequestOptions,
+    read: (response: IncomingMessage) => T | Promise<T>,
+  ): Promise<T> {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
-    const signals = [
-      ...(options.signal === undefined ? [] : [options.signal]),
-      ...(timeoutMs === 0 ? [] : [AbortSignal.timeout(timeoutMs)]),
-    ]
+    const timeout = timeoutMs === 0 ? undefined : AbortSignal.timeout(timeoutMs)
+    const signals = [options.signal, timeout].filter((signal) => signal !== undefined)
     try {
       const signal = signals.length === 0 ? undefined : AbortSignal.any(signals)
       const response = await exchange(method, path, options, signal)
       response.on('error', () => undefined)
       const code = response.statusCode ?? 0
-      if (code >= 200 && code < 300) return response
+      if (code >= 200 && code < 300) return await read(response)
       throw new UpstreamStatusError(code, statusFromBody(code, await readBody(response)))
     } catch (error) {
-      throw upstreamError(error, method, path)
+      // A body that is cut by our own signal breaks off like one that the server cuts.
+      const cut = signals.find(({ aborted }) => aborted)
+      throw upstreamError(cut === undefined ? error : cut.reason, method, path)
     }
   }
 
   return {
     endpoint,
     agent,
-    open,
+    async open(method, path, options = {}) {
+      return await limited(method, path, options, (response) => response)
+    },
     async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-      const response = await open(method, path, options)
-      try {
-        return JSON.parse((await readBody(response)).toString('utf8')) as T
-      } catch (error) {
-        throw upstreamError(error, method, path)
-      }
+      return await limited(
+        method,
+        path,
+        options,
+        async (response) => JSON.parse((await readBody(response)).toString('utf8')) as T,
+      )
     },
     close() {
       agent.destroy()
+      ownAgent.destroy()
     },
   }
 }
@@ -200,5 +219,5 @@ function upstreamError(error: unknown, method: string, path: string): unknown {
       cause: error,
     })
   }
-  return asGatewayError(error, `${method} ${path.split('?')[0] ?? path}`)
+  return unreachable(error, `${method} ${path.split('?')[0] ?? path}`)
 }
