@@ -109,16 +109,16 @@ async function readBody(response: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks, size)
 }
 
-export interface ApiClientOptions {
+export interface ApiClientLimits {
   /** How long an unused connection is kept. */
   idleMs?: number
 }
 
-export function createApiClient(endpoint: ApiEndpoint, options: ApiClientOptions = {}): ApiClient {
+export function createApiClient(endpoint: ApiEndpoint, limits: ApiClientLimits = {}): ApiClient {
   const pool: AgentOptions = {
     keepAlive: true,
     // Of idle connections only: a watch may be silent for as long as it likes.
-    timeout: options.idleMs ?? IDLE_MS,
+    timeout: limits.idleMs ?? IDLE_MS,
     maxFreeSockets: 32,
     scheduling: 'lifo',
     ...endpoint.tls,
