@@ -43,12 +43,14 @@ export async function runSessions(
       limit: parseLimit(flags.text('limit')),
     }
     return withConnection(flags.connection, io, async ({ client }) => {
-      const sessions = await listSessions(client, filter)
+      const { sessions, hasMore, document } = await listSessions(client, filter)
       if (format === 'json' || format === 'yaml') {
-        const items = sessions.map((session) => session.document)
-        await writeOut(io.stdout, await formatDocument({ items }, format))
+        await writeOut(io.stdout, await formatDocument(document, format))
       } else if (sessions.length === 0) io.stderr.write('No sessions found.\n')
-      else await writeOut(io.stdout, formatSessions(sessions, format === 'wide', io.now()))
+      else {
+        await writeOut(io.stdout, formatSessions(sessions, format === 'wide', io.now()))
+        if (hasMore) io.stderr.write(`There are more; --limit shows up to ${MAX_LIMIT}.\n`)
+      }
       return ExitCode.Done
     })
   }

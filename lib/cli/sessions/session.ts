@@ -27,7 +27,8 @@ export interface Session {
   outcome: string | undefined
   exitCode: number | undefined
   message: string | undefined
-  bytes: { stdin: number; stdout: number; stderr: number }
+  /** Unknown where the gateway did not live to count. */
+  bytes: { stdin: number; stdout: number; stderr: number } | undefined
   masked: [string, number][]
   policies: string[]
   approval:
@@ -49,10 +50,24 @@ export function sessionPath(id: string, tail = ''): string {
   return `${SESSIONS}/${clean}${tail}`
 }
 
-/** The latest first. */
-export async function listSessions(client: KubeClient, filter: SessionFilter): Promise<Session[]> {
-  const answer = await askGateway(client, { path: SESSIONS, query: { ...filter } })
-  return listAt(answer, 'items').map(parseSession)
+export interface SessionList {
+  /** The latest first. */
+  sessions: Session[]
+  /** True where the limit cut the list. */
+  hasMore: boolean
+  document: unknown
+}
+
+export async function listSessions(
+  client: KubeClient,
+  filter: SessionFilter,
+): Promise<SessionList> {
+  const document = await askGateway(client, { path: SESSIONS, query: { ...filter } })
+  return {
+    sessions: listAt(document, 'items').map(parseSession),
+    hasMore: textAt(document, 'metadata', 'continue') !== undefined,
+    document,
+  }
 }
 
 export async function getSession(client: KubeClient, id: string): Promise<Session> {
@@ -104,11 +119,7 @@ function parseSession(document: unknown): Session {
     outcome: textAt(document, 'outcome'),
     exitCode: numberAt(document, 'exitCode'),
     message: textAt(document, 'message'),
-    bytes: {
-      stdin: numberAt(document, 'bytes', 'stdin') ?? 0,
-      stdout: numberAt(document, 'bytes', 'stdout') ?? 0,
-      stderr: numberAt(document, 'bytes', 'stderr') ?? 0,
-    },
+    bytes: bytesOf(valueAt(document, 'bytes')),
     masked: maskedOf(valueAt(document, 'masked')),
     policies: listAt(document, 'policies').flatMap((policy) => textAt(policy, 'name') ?? []),
     approval:
@@ -124,6 +135,15 @@ function parseSession(document: unknown): Session {
     clientAddress: textAt(document, 'client', 'address'),
     document,
   }
+}
+
+function bytesOf(bytes: unknown): Session['bytes'] {
+  const stdin = numberAt(bytes, 'stdin')
+  const stdout = numberAt(bytes, 'stdout')
+  const stderr = numberAt(bytes, 'stderr')
+  return stdin === undefined || stdout === undefined || stderr === undefined
+    ? undefined
+    : { stdin, stdout, stderr }
 }
 
 function maskedOf(masked: unknown): [string, number][] {

@@ -35,7 +35,9 @@ function rowOf(session: Session, wide: boolean, now: number): string[] {
     ...cells,
     durationText(session, now),
     escapeText(session.container),
-    bytesText(session.bytes.stdout + session.bytes.stderr),
+    session.bytes === undefined
+      ? '<unknown>'
+      : bytesText(session.bytes.stdout + session.bytes.stderr),
     maskedText(session),
     escapeText((session.approval?.approvers ?? []).map(({ username }) => username).join(',')),
     escapeText(session.clientAddress ?? ''),
@@ -67,6 +69,12 @@ export function bytesText(bytes: number): string {
   return String(bytes)
 }
 
+function allBytesText(bytes: Session['bytes']): string {
+  if (bytes === undefined) return '<unknown>'
+  const { stdin, stdout, stderr } = bytes
+  return `in ${bytesText(stdin)}, out ${bytesText(stdout)}, err ${bytesText(stderr)}`
+}
+
 function maskedText(session: Session): string {
   const total = session.masked.reduce((sum, [, count]) => sum + count, 0)
   if (total === 0) return '0'
@@ -95,9 +103,8 @@ export function describeSession(session: Session, now: number): string {
   ]
   if (session.exitCode !== undefined) fields.push(['Exit code', String(session.exitCode)])
   if (session.message !== undefined) fields.push(['Message', escapeText(session.message)])
-  const { stdin, stdout, stderr } = session.bytes
   fields.push(
-    ['Bytes', `in ${bytesText(stdin)}, out ${bytesText(stdout)}, err ${bytesText(stderr)}`],
+    ['Bytes', allBytesText(session.bytes)],
     ['Masked', maskedText(session)],
     ['Replay', `kubectl podgate replay ${escapeText(session.id)}`],
   )

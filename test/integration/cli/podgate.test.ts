@@ -55,7 +55,7 @@ function sessionDocument(changes: object = {}): Record<string, unknown> {
     client: { address: '10.0.0.1', userAgent: 'kubectl' },
     startedAt: '2026-11-22T10:00:00.000Z',
     endedAt: '2026-11-22T10:02:05.000Z',
-    state: 'Sealed',
+    state: 'Ended',
     outcome: 'Completed',
     exitCode: 3,
     bytes: { stdin: 5, stdout: 2048, stderr: 0 },
@@ -141,6 +141,15 @@ describe('kubectl podgate sessions', () => {
     })
     expect(JSON.parse((await podgate('sessions', '-o', 'json')).out)).toEqual({
       items: [sessionDocument({ extra: 1 })],
+    })
+  })
+
+  it('says that the limit cut the list', async () => {
+    const list = { metadata: { continue: 'x' }, items: [sessionDocument()] }
+    serve({ [API]: (response) => answer(response, 200, list) })
+    expect(await podgate('sessions', '--limit', '1')).toMatchObject({
+      code: 0,
+      err: 'There are more; --limit shows up to 500.\n',
     })
   })
 
