@@ -4,7 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { jest } from '@jest/globals'
+
 const ROOT = new URL('../../../', import.meta.url).pathname
+
+/** Each test starts whole processes, on machines that do much else at the same time. */
+jest.setTimeout(60_000)
 
 export interface Ended {
   code: number | null
