@@ -11,7 +11,7 @@ import type { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 import { GatewayError } from '../errors/gateway-error.ts'
-import { refuseUpgrade } from './respond.ts'
+import { refuseUpgrade, sendStatus } from './respond.ts'
 
 export interface ListenerOptions {
   cert: string | Buffer
@@ -23,34 +23,85 @@ export interface ListenerOptions {
 /** kubectl puts the command into the URL; upstream's own test sends 20,000 characters. */
 const MAX_HEADER_BYTES = 64 * 1024
 const HEADERS_TIMEOUT_MS = 10_000
+/** Node's own 30 s would let a slow head live for 40 s. */
+const TIMEOUT_CHECK_MS = 2_000
 /** Above Go's 90 s idle time, so that clients never write into a closing connection. */
 const KEEP_ALIVE_MS = 95_000
 const MAX_HEADERS = 200
 
-function onClientError(error: Error & { code?: string }, socket: Duplex): void {
+const TOO_LARGE = new Set(['HPE_HEADER_OVERFLOW', 'HPE_CHUNK_EXTENSIONS_OVERFLOW'])
+
+function refusalOf(code: string | undefined): GatewayError {
+  if (code !== undefined && TOO_LARGE.has(code)) {
+    return new GatewayError(
+      'RequestEntityTooLarge',
+      'the request line and headers are over 64 KiB or over 200 lines',
+      { id: 1018 },
+    )
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new GatewayError('Timeout', 'the request did not come in time; try again', { id: 1010 })
+  }
+  return badRequest('this is not a well-formed HTTP/1.1 request')
+}
+
+function badRequest(message: string): GatewayError {
+  return new GatewayError('BadRequest', message, { id: 1010 })
+}
+
+/** Why a request that Node has parsed is refused all the same. */
+function faultOf(request: IncomingMessage): GatewayError | undefined {
+  // Node takes any version and guesses what it means; bodies of 1.0 end in ways that hide a loss.
+  if (request.httpVersion !== '1.1') return badRequest('this gateway speaks HTTP/1.1 only')
+  if (request.headers.host === undefined) return badRequest('the Host header is missing')
+  return undefined
+}
+
+/** Answers that a connection still owes; pipelined requests make several. */
+type UnderWay = WeakMap<Duplex, Set<ServerResponse>>
+
+function isFree(owed: Set<ServerResponse> | undefined): boolean {
+  if (owed === undefined || owed.size === 0) return true
+  const [only] = owed
+  // Only the one request whose own body went wrong, and nothing said about it yet.
+  return owed.size === 1 && only !== undefined && !only.headersSent && !only.req.complete
+}
+
+/**
+ * Answers what Node could not parse. The words must not get into the middle of
+ * an answer that is under way on the connection, nor before one.
+ */
+function answerError(underWay: UnderWay, error: Error & { code?: string }, socket: Duplex): void {
   if (socket.destroyed || !socket.writable) return
-  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
-  const refusal = tooLarge
-    ? new GatewayError('RequestEntityTooLarge', 'the request line and headers are over 64 KiB', {
-        id: 1018,
-      })
-    : new GatewayError('BadRequest', 'this is not a well-formed HTTP/1.1 request', { id: 1010 })
-  refuseUpgrade(socket, refusal.toStatus())
+  if (isFree(underWay.get(socket))) refuseUpgrade(socket, refusalOf(error.code).toStatus())
+  else socket.destroy()
+}
+
+function note(underWay: UnderWay, socket: Duplex, response: ServerResponse): void {
+  const owed = underWay.get(socket) ?? new Set()
+  owed.add(response)
+  underWay.set(socket, owed)
+  response.once('close', () => owed.delete(response))
 }
 
 export function createListener(options: ListenerOptions): Server {
+  const underWay: UnderWay = new WeakMap()
   const server = createServer({
     cert: options.cert,
     key: options.key,
     minVersion: 'TLSv1.2',
     ALPNProtocols: ['http/1.1'],
+    handshakeTimeout: HEADERS_TIMEOUT_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: HEADERS_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     // Uploads and held streams may take any time; heads may not.
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     noDelay: true,
     insecureHTTPParser: false,
+    // Refused by ourselves, with a Status.
+    requireHostHeader: false,
   })
   server.maxHeadersCount = MAX_HEADERS
   server.on('secureConnection', (socket) => {
@@ -58,11 +109,31 @@ export function createListener(options: ListenerOptions): Server {
     socket.setKeepAlive(true, 15_000)
   })
   server.on('tlsClientError', (_error, socket) => socket.destroy())
-  server.on('clientError', onClientError)
-  server.on('request', options.onRequest)
+  server.on('clientError', (error, socket) => answerError(underWay, error, socket))
+
+  function onRequest(request: IncomingMessage, response: ServerResponse): void {
+    note(underWay, request.socket, response)
+    const fault = faultOf(request)
+    if (fault === undefined) {
+      options.onRequest(request, response)
+      return
+    }
+    response.setHeader('connection', 'close')
+    sendStatus(response, fault.toStatus())
+  }
+  server.on('request', onRequest)
+  // RFC 9110 section 10.1.1 lets a server pass over an expectation that it does not know.
+  server.on('checkExpectation', onRequest)
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy())
-    options.onUpgrade(request, socket, head)
+    // Sent behind a request that has no answer yet: ours would be taken for the answer to that.
+    if ((underWay.get(socket)?.size ?? 0) > 0) {
+      socket.destroy()
+      return
+    }
+    const fault = faultOf(request)
+    if (fault === undefined) options.onUpgrade(request, socket, head)
+    else refuseUpgrade(socket, fault.toStatus())
   })
   return server
 }

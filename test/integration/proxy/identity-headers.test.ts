@@ -1,0 +1,248 @@
+/**
+ * I4: who a request is made as follows from the verified token alone. Real
+ * sockets, because what matters is what a parser makes of the bytes.
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+
+import {
+  prepareGround,
+  startGatewayUnderTest,
+  type GatewayUnderTest,
+  type Ground,
+} from './gateway-under-test.ts'
+import { RawClient, signedHead } from './raw-client.ts'
+
+let ground: Ground
+let under: GatewayUnderTest
+
+beforeAll(async () => {
+  ground = await prepareGround()
+  under = await startGatewayUnderTest(ground)
+})
+
+afterAll(async () => {
+  await under.close()
+  await ground.people.close()
+})
+
+beforeEach(() => {
+  under.cluster.requests.length = 0
+})
+
+const PATH = '/api/v1/namespaces/shop/pods'
+
+const IDENTITY = [
+  'authorization: Bearer of-the-gateway',
+  'impersonate-group: dev',
+  'impersonate-group: staff',
+  'impersonate-uid: ana',
+  'impersonate-user: ana',
+]
+
+/** The gateway asks for other things too; these are the requests of the client. */
+function passed(): string[][] {
+  return under.cluster.seen(PATH).map(({ headers }) => headers)
+}
+
+/** All that upstream could take for an identity, and nothing may be missing or come twice. */
+function speakingOfIdentity(headers: string[]): string[] {
+  return headers
+    .filter((line) =>
+      /^(x-|impersonate|authorization|proxy-|cookie|sec-|forwarded|ssl-)/.test(line),
+    )
+    .sort()
+}
+
+async function ask(...lines: string[]): Promise<{ code: number; body: string }> {
+  const client = await RawClient.open(under)
+  try {
+    client.send(signedHead(under, 'ana', `GET ${PATH}`, ...lines))
+    const { code, body } = await client.response()
+    return { code, body: body.toString() }
+  } finally {
+    client.socket.destroy()
+  }
+}
+
+const OURS = ['Impersonate-User', 'Impersonate-Group', 'Impersonate-Uid', 'Authorization']
+
+describe('what a client says about identity reaches nobody:', () => {
+  it.each([
+    [
+      'headers of an authenticating proxy',
+      'X-Remote-User: admin',
+      'X-Remote-Group: system:masters',
+    ],
+    ['extras of an authenticating proxy', 'X-Remote-Extra-Scopes: all', 'x-remote-uid: 1'],
+    ['a second Authorization', 'Authorization: Bearer of-somebody-else'],
+    ['a Proxy-Authorization', 'Proxy-Authorization: Basic YTpi'],
+    ['cookies', 'Cookie: session=1; token=x', 'Cookie: more=1'],
+    [
+      'a bearer token as a browser sends it',
+      'Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.YQ',
+    ],
+    [
+      'forwarded addresses',
+      'Forwarded: for=10.0.0.1',
+      'X-Forwarded-For: 10.0.0.1',
+      'X-Real-IP: 10.0.0.1',
+    ],
+    ['client certificates of a proxy', 'SSL-Client-Cert: x', 'X-Forwarded-Client-Cert: By=x'],
+    [
+      'names that objects have',
+      '__proto__: Impersonate-User',
+      'constructor: x',
+      'hasOwnProperty: x',
+      '__proto__: y',
+    ],
+    ['underscores for hyphens', 'Impersonate_User: admin', 'X_Remote_User: admin'],
+    ['another method', 'X-HTTP-Method-Override: DELETE', 'X-Method-Override: PUT'],
+    ['another path', 'X-Original-URL: /api/v1/secrets', 'X-Rewrite-URL: /api/v1/secrets'],
+  ])('%s', async (_name, ...lines) => {
+    expect((await ask(...lines)).code).toBe(200)
+    expect(passed().map(speakingOfIdentity)).toEqual([IDENTITY])
+  })
+
+  it.each([
+    ...OURS.map((name) => [`Connection: ${name}`]),
+    ...OURS.map((name) => [`Connection: keep-alive, ${name.toUpperCase()}`]),
+    ['Connection: keep-alive', ...OURS.map((name) => `connection: ${name.toLowerCase()}`)],
+    ['Connection: close', 'CONNECTION: impersonate-uSER,Impersonate-Group ,\tAuthorization'],
+    ['Proxy-Connection: Impersonate-User', 'Keep-Alive: Impersonate-User'],
+    ['TE: Impersonate-User', 'Trailer: Impersonate-User, Authorization'],
+  ])('names of our headers in %s', async (...lines) => {
+    expect((await ask(...lines)).code).toBe(200)
+    expect(passed().map(speakingOfIdentity)).toEqual([IDENTITY])
+    expect(passed()[0]?.filter((line) => line.startsWith('connection:'))).toEqual([
+      'connection: keep-alive',
+    ])
+  })
+
+  it("and the headers that do pass are the client's own, each once", async () => {
+    await ask('Accept: application/json', 'X-Odd: 1', 'User-Agent: kubectl/v1', 'If-Match: "1"')
+    expect(
+      passed()[0]
+        ?.filter((line) => !line.startsWith('host:'))
+        .sort(),
+    ).toEqual(
+      [
+        ...IDENTITY,
+        'accept: application/json',
+        'connection: keep-alive',
+        'if-match: "1"',
+        'user-agent: kubectl/v1',
+      ].sort(),
+    )
+  })
+})
+
+describe('acting as somebody else is refused with a Status:', () => {
+  it.each([
+    ['Impersonate-User: admin'],
+    ['impersonate-user: admin'],
+    ['IMPERSONATE-USER: '],
+    ['Impersonate-Uid: 1'],
+    ['Impersonate-Group: system:masters', 'Impersonate-Group: x'],
+    ['Impersonate-Extra-Scopes: all'],
+    ['Impersonate-Extra-podgate.dev%2fsession: s-1'],
+    ['Impersonate-Extra-podgate.dev/session: s-1'],
+    ['Impersonate-User: ana', 'Connection: Impersonate-User'],
+    ['Impersonate-: x'],
+  ])('%s', async (...lines) => {
+    const { code, body } = await ask(...lines)
+    // A slash cannot stand in the name of a header: then it is no HTTP at all.
+    const wanted = lines[0]?.includes('/session') ? 400 : 403
+    expect([code, (JSON.parse(body) as { kind: string }).kind]).toEqual([wanted, 'Status'])
+    expect(passed()).toEqual([])
+  })
+
+  it('also behind more headers than anybody needs', async () => {
+    const filler = Array.from({ length: 300 }, (_, n) => `X-Filler-${n}: x`)
+    const { code } = await ask(...filler, 'Impersonate-User: admin')
+    expect(code).toBe(413)
+    expect(passed()).toEqual([])
+  })
+})
+
+describe('nobody is let in', () => {
+  it.each([
+    ['without a token', []],
+    ['by an empty token', ['Authorization: Bearer ']],
+    ['by a token that is none', ['Authorization: Bearer abc']],
+    ['by name and password', ['Authorization: Basic YTpi']],
+    ['by a cookie', ['Cookie: token=x']],
+    ["by the gateway's own credential", ['Authorization: Bearer of-the-gateway']],
+  ])('%s', async (_name, lines) => {
+    const client = await RawClient.open(under)
+    client.send([`GET ${PATH} HTTP/1.1`, 'Host: x', ...lines, '', ''].join('\r\n'))
+    const { code, body, headers } = await client.response()
+    client.socket.destroy()
+    expect(code).toBe(401)
+    expect(headers.get('content-type')).toBe('application/json')
+    expect(JSON.parse(body.toString())).toMatchObject({ kind: 'Status', reason: 'Unauthorized' })
+    expect(passed()).toEqual([])
+  })
+})
+
+/** Names and values that any parser accepts, drawn to where it hurts. */
+const NAME = fc.oneof(
+  fc.constantFrom(
+    'X-Remote-User',
+    'Connection',
+    'Cookie',
+    'Authorization',
+    'Impersonate_Group',
+    '__proto__',
+    'Accept',
+    'Content-Type',
+    'User-Agent',
+    'Forwarded',
+  ),
+  fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_.!#$%&'*+^`|~-]{0,20}$/),
+)
+const VALUE = fc.oneof(
+  fc.constantFrom('Impersonate-User', 'Authorization, Impersonate-Group', 'system:masters'),
+  fc.stringMatching(/^[!-~]([ -~\x80-\xff]{0,30}[!-~])?$/),
+)
+const FRAMING = /^(content-length|transfer-encoding|upgrade|expect|host|trailer|te)$/i
+
+it('whatever headers a client sends, upstream sees the computed identity or nothing', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(NAME, VALUE), { maxLength: 12 }), async (pairs) => {
+      under.cluster.requests.length = 0
+      const lines = pairs
+        .filter(([name]) => !FRAMING.test(name))
+        .map(([name, value]) => `${name}: ${value}`)
+      const { code } = await ask(...lines)
+      const identities = passed().map(speakingOfIdentity)
+      expect(identities).toEqual(code === 200 ? [IDENTITY] : [])
+      expect([200, 400, 403]).toContain(code)
+    }),
+    { numRuns: 150 },
+  )
+})
+
+it('two people on one connection are never mixed up', async () => {
+  const client = await RawClient.open(under)
+  for (let n = 0; n < 20; n += 1) {
+    client.send(signedHead(under, n % 2 === 0 ? 'ana' : 'bo', `GET ${PATH}`))
+  }
+  await client.response(19)
+  client.socket.destroy()
+  const users = passed().map((headers) =>
+    headers.find((line) => line.startsWith('impersonate-user')),
+  )
+  expect(users).toHaveLength(20)
+  expect(users.filter((line) => line === 'impersonate-user: bo')).toHaveLength(10)
+  for (const headers of passed()) {
+    const isBo = headers.includes('impersonate-user: bo')
+    expect(headers.includes('impersonate-group: oncall')).toBe(isBo)
+    expect(headers.includes('impersonate-group: dev')).toBe(!isBo)
+  }
+})
+
+it('tokens are in no line of the log', async () => {
+  await ask('Impersonate-User: admin')
+  expect(under.log.join('\n')).not.toMatch(/eyJ|of-the-gateway/)
+})
