@@ -12,7 +12,7 @@ rules:
 - level: None
   users: ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler"]
 - level: None
-  userGroups: ["system:nodes", "system:serviceaccounts"]
+  userGroups: ["system:nodes", "system:serviceaccounts:kube-system"]
 - level: None
   nonResourceURLs: ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi*"]
 - level: Metadata

@@ -1,5 +1,6 @@
 /** One sandbox for the tests of one file. */
 import { mkdtemp, rm } from 'node:fs/promises'
+import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -33,7 +34,7 @@ export const COLD_START_MS: number = 25 * 60_000
 
 export async function openShop(): Promise<Shop> {
   const dir = await mkdtemp(join(tmpdir(), 'podgate-e2e-'))
-  const sandbox = await startSandbox({ dir: join(dir, 'sandbox') })
+  const sandbox = await startSandbox({ dir: join(dir, 'sandbox'), audit: true })
   const { json, folder } = sandbox
   const cache = join(dir, 'kubectl-cache')
   const as = (person: 'ana' | 'bo' | 'cy' | 'dpo', program = json.kubectl): Kubectl =>
@@ -72,6 +73,17 @@ export async function openShop(): Promise<Shop> {
       await rm(dir, { recursive: true, force: true })
     },
   }
+}
+
+/** A plain HTTPS request without any credentials. */
+export async function getAnonymously(url: string, ca: string): Promise<string> {
+  return await new Promise((resolve, reject) => {
+    get(url, { ca }, (response) => {
+      let body = ''
+      response.on('data', (chunk: Buffer) => (body += chunk.toString()))
+      response.on('end', () => resolve(body))
+    }).on('error', reject)
+  })
 }
 
 /** Polls what cannot be waited for by an event. */
