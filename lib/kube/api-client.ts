@@ -43,28 +43,44 @@ export function isUpstreamCode(error: unknown, httpCode: number): boolean {
   return UpstreamStatusError.is(error) && error.httpCode === httpCode
 }
 
-/** Reads a refusal's body; text that is no Status is wrapped, never lost. */
+/** Kubernetes' reasons are single words; anything else could end a header line. */
+const REASON = /^[A-Za-z]{1,64}$/
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * Reads a refusal's body; text that is no Status is wrapped, never lost.
+ *
+ * The API server passes on what a kubelet or an extension server has written,
+ * so only the parts of a Status that are what they should be are taken over,
+ * and the code is always that of the response.
+ */
 export function statusFromBody(httpCode: number, body: Uint8Array): Status {
   const text = Buffer.from(body).toString('utf8')
-  try {
-    const parsed: unknown = JSON.parse(text)
-    if (
-      typeof parsed === 'object' &&
-      parsed !== null &&
-      (parsed as { kind?: unknown }).kind === 'Status'
-    ) {
-      return parsed as Status
-    }
-  } catch {
-    // Not JSON: kubelet and proxies answer plain text.
-  }
-  return {
+  const failure: Status = {
     kind: 'Status',
     apiVersion: 'v1',
     metadata: {},
     status: 'Failure',
     message: text.slice(0, 500) || `the API server answered HTTP ${httpCode}`,
     code: httpCode,
+  }
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    // Not JSON: kubelet and proxies answer plain text.
+    return failure
+  }
+  if (!isObject(parsed) || parsed['kind'] !== 'Status') return failure
+  const { message, reason, details } = parsed
+  return {
+    ...failure,
+    message: typeof message === 'string' ? message : '',
+    ...(typeof reason === 'string' && REASON.test(reason) ? { reason } : {}),
+    ...(isObject(details) ? { details } : {}),
   }
 }
 

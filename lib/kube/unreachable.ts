@@ -13,6 +13,13 @@ export function unreachable(error: unknown, doing: string): GatewayError {
       { id: 1509, cause: error },
     )
   }
+  if (code?.startsWith('HPE_') === true) {
+    return new GatewayError(
+      'BadGateway',
+      `the API server's answer is no well-formed HTTP (${code}); ask the gateway's operator`,
+      { id: 1507, cause: error },
+    )
+  }
   return asGatewayError(error, doing)
 }
 

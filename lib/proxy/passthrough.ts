@@ -5,8 +5,9 @@
 import { request as httpsRequest } from 'node:https'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 
-import { GatewayError, asGatewayError } from '../errors/gateway-error.ts'
+import { GatewayError } from '../errors/gateway-error.ts'
 import type { ApiClient } from '../kube/api-client.ts'
+import { closedWithoutAnswer, unreachable } from '../kube/unreachable.ts'
 import { requestHeaders, responseHeaders } from './headers.ts'
 import type { RequestInfo } from './request-info.ts'
 
@@ -75,11 +76,16 @@ export async function passThrough(
       upstream.destroy()
       resolve()
     })
+    let answered = false
     upstream.on('error', (error) => {
       if (response.headersSent) response.destroy()
-      else reject(asGatewayError(error, 'passing the request to the cluster'))
+      else reject(unreachable(error, 'passing the request to the cluster'))
+    })
+    upstream.on('close', () => {
+      if (!answered) reject(closedWithoutAnswer())
     })
     upstream.on('response', (answer) => {
+      answered = true
       answer.on('error', () => response.destroy())
       const refusal = refusalOf(answer)
       if (refusal !== undefined) {

@@ -14,12 +14,42 @@ const REASON_PHRASE: Record<number, string> = {
   422: 'Unprocessable Entity',
 }
 
-function bodyOf(status: Status): Buffer {
+/** kubectl's WebSocket client reads only the first 1,024 bytes of a refused handshake. */
+const MAX_BODY_BYTES = 999
+
+function asBody(status: Status): Buffer {
   return Buffer.from(`${JSON.stringify(status)}\n`)
+}
+
+function bodyOf(status: Status): Buffer {
+  const whole = asBody(status)
+  if (whole.length <= MAX_BODY_BYTES) return whole
+  const { details: _details, ...short } = status
+  const letters = Array.from(status.message ?? '')
+  let body = asBody(short)
+  while (body.length > MAX_BODY_BYTES && letters.length > 0) {
+    // No letter takes more than 12 bytes in JSON, so this never cuts too much at once.
+    letters.length -= Math.min(letters.length, Math.ceil((body.length - MAX_BODY_BYTES) / 12))
+    body = asBody({ ...short, message: `${letters.join('')}...` })
+  }
+  return body
 }
 
 function codeOf(status: Status): number {
   return status.code ?? STATUS_CODES.InternalError
+}
+
+/** How long a refused client may go on sending before its connection is cut. */
+const LINGER_MS = 2000
+
+/** Reads the rest of an upload that nobody wants, so that its sender comes to read the answer. */
+function drain({ req }: ServerResponse): void {
+  if (req.complete) return
+  const { socket } = req
+  req.unpipe()
+  req.resume()
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  req.once('close', () => clearTimeout(timer))
 }
 
 export function sendStatus(response: ServerResponse, status: Status): void {
@@ -27,6 +57,7 @@ export function sendStatus(response: ServerResponse, status: Status): void {
     response.destroy()
     return
   }
+  drain(response)
   const body = bodyOf(status)
   response.writeHead(codeOf(status), {
     'content-type': 'application/json',
@@ -54,6 +85,6 @@ export function refuseUpgrade(socket: Duplex, status: Status, extraHeaders: stri
   ]
   socket.end(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body]))
   socket.resume()
-  const timer = setTimeout(() => socket.destroy(), 2000)
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(timer))
 }

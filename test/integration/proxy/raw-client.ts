@@ -1,5 +1,6 @@
 /** A client that sends exactly the bytes it is told to. */
 import { once } from 'node:events'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 
 import { eventually } from '../../fakes/eventually.ts'
@@ -23,8 +24,11 @@ export class RawClient {
   /** Response bodies that have none whatever their head says. */
   bodiless = false
 
-  private constructor(socket: TLSSocket) {
+  readonly #tcp: Socket
+
+  private constructor(socket: TLSSocket, tcp: Socket) {
     this.socket = socket
+    this.#tcp = tcp
     socket.on('error', () => undefined)
     socket.on('data', (chunk: Buffer) => (this.received = Buffer.concat([this.received, chunk])))
     socket.on('end', () => (this.ended = true))
@@ -32,8 +36,9 @@ export class RawClient {
   }
 
   static async open({ port, ca }: Pick<GatewayUnderTest, 'port' | 'ca'>): Promise<RawClient> {
-    const socket = connect({ host: '127.0.0.1', port, ca, allowHalfOpen: false } as never)
-    const client = new RawClient(socket)
+    const tcp = connectTcp(port, '127.0.0.1')
+    const socket = connect({ socket: tcp, host: '127.0.0.1', ca })
+    const client = new RawClient(socket, tcp)
     await once(socket, 'secureConnect')
     return client
   }
@@ -60,7 +65,8 @@ export class RawClient {
 
   reset(): void {
     // The TCP reset that a killed client or a firewall sends.
-    this.socket.resetAndDestroy()
+    this.#tcp.resetAndDestroy()
+    this.socket.destroy()
   }
 }
 
