@@ -40,7 +40,7 @@ function within(ranges: readonly (readonly [number, number])[], codePoint: numbe
 }
 
 /** Length of the valid UTF-8 character at `i` (RFC 3629 section 4), or 0. */
-export function characterLength(b: Uint8Array, i: number, end: number): number {
+function characterLength(b: Uint8Array, i: number, end: number): number {
   const lead = b[i] ?? 0
   if (lead < 0x80) return 1
   const length = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0
@@ -54,7 +54,7 @@ export function characterLength(b: Uint8Array, i: number, end: number): number {
   return length
 }
 
-export function codePointAt(b: Uint8Array, i: number, length: number): number {
+function codePointAt(b: Uint8Array, i: number, length: number): number {
   let value = (b[i] ?? 0) & (length === 1 ? 0x7f : 0x7f >> length)
   for (let k = 1; k < length; k += 1) value = (value << 6) | ((b[i + k] ?? 0) & 0x3f)
   return value

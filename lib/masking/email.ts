@@ -28,7 +28,7 @@ const MAX_DOMAIN = 255
  * in binary data as well. Together: one false match in some ten gigabytes.
  */
 const MIN_LENGTH_ANYWHERE = 14
-const TEXT_CONTEXT = 6
+const TEXT_CONTEXT = 8
 
 /** Where the address that owns the `@` at `at` begins; `at` itself when it has no local part. */
 export function emailStart(b: Uint8Array, at: number): number {
@@ -67,8 +67,8 @@ function afterEscape(b: Uint8Array, start: number, at: number): number {
 }
 
 /**
- * The end of the domain: the longest prefix of at least two labels whose last is alphabetic or an
- * A-label. `4.17.21`, as in `lodash@4.17.21`, is no domain.
+ * The end of the domain: the longest prefix of at least two labels whose last has two letters or
+ * more, of one kind, or is an A-label. `4.17.21`, as in `lodash@4.17.21`, is no domain.
  */
 export function emailEnd(b: Uint8Array, start: number, at: number, hi: number): number {
   if (start === at) return NONE
@@ -78,6 +78,7 @@ export function emailEnd(b: Uint8Array, start: number, at: number, hi: number): 
   let numeric = 0
   let alphabetic = true
   let digitsOnly = true
+  let wide = 0
   let i = label
   for (; ; i += 1) {
     if (i >= hi) return MORE
@@ -95,13 +96,15 @@ export function emailEnd(b: Uint8Array, start: number, at: number, hi: number): 
       if (i + 1 >= hi) return MORE
       if (isContinuation(b[i + 1] ?? 0)) {
         digitsOnly = false
+        wide += 1
         i += 1
         continue
       }
     }
     const length = i - label
     const aLabel = length > 4 && b[label] === 0x78 && b[label + 1] === 0x6e && b[label + 2] === DASH
-    if (labels > 0 && length > 1 && (alphabetic || (aLabel && byte !== DASH))) best = i
+    const word = alphabetic && (wide === 0 ? length > 1 : wide > 1 && wide * 2 === length)
+    if (labels > 0 && (word || (aLabel && byte !== DASH))) best = i
     if (more && byte === DASH && length > 0) {
       alphabetic = false
       digitsOnly = false
@@ -113,16 +116,26 @@ export function emailEnd(b: Uint8Array, start: number, at: number, hi: number): 
     label = i + 1
     alphabetic = true
     digitsOnly = true
+    wide = 0
   }
   if (best === NONE || numeric > 1) return NONE
-  if (best - start >= MIN_LENGTH_ANYWHERE && plainDomain(b, at + 1, best)) return best
-  return standsInText(b, start, best, hi)
+  const odd = mixedCase(b, best)
+  if (best - start < MIN_LENGTH_ANYWHERE) return odd ? NONE : standsInText(b, start, best, hi)
+  return odd || !isAscii(b, at + 1, best) ? standsInText(b, start, best, hi) : best
 }
 
-/** ASCII, with its last two letters in the same case. */
-function plainDomain(b: Uint8Array, from: number, to: number): boolean {
+/** No short domain ends like `.cO`. */
+function mixedCase(b: Uint8Array, end: number): boolean {
+  let cases = 0
+  for (let i = end - 1; hasClass(b[i] ?? 0, LETTER); i -= 1) {
+    cases |= ((b[i] ?? 0) & 0x20) === 0 ? 1 : 2
+  }
+  return cases === 3
+}
+
+function isAscii(b: Uint8Array, from: number, to: number): boolean {
   for (let i = from; i < to; i += 1) if ((b[i] ?? 0) >= 0x80) return false
-  return (((b[to - 1] ?? 0) ^ (b[to - 2] ?? 0)) & 0x20) === 0
+  return true
 }
 
 function standsInText(b: Uint8Array, start: number, end: number, hi: number): number {

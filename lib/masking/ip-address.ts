@@ -20,6 +20,8 @@ const DASH = 0x2d
 const UNDERSCORE = 0x5f
 /** The longest text form, `INET6_ADDRSTRLEN` less its NUL. */
 const MAX_IPV6 = 45
+/** Hex digits between two colons; what has more is a word to us. */
+const MAX_GROUP = 4
 /** Fewer hex digits than in `fe80::1` turn up in random bytes and as `a::b` in program text. */
 const MIN_COMPRESSED_DIGITS = 5
 const SAFE_DIGITS = 8
@@ -54,15 +56,22 @@ function octet(b: Uint8Array, start: number, end: number): number {
   return value > 255 ? NONE : end
 }
 
-/** Where the address around the colon at `colon` begins, or NONE below zero: -1. */
+/** Where the address around the colon at `colon` begins, or -1. */
 export function ipv6Start(b: Uint8Array, colon: number): number {
-  let start = colon
   const limit = Math.max(0, colon - MAX_IPV6)
-  while (start > limit && (b[start - 1] === COLON || hasClass(b[start - 1] ?? 0, HEX))) start -= 1
+  let start = colon
+  let group = 0
+  while (start > limit && group <= MAX_GROUP) {
+    if (b[start - 1] === COLON) group = 0
+    else if (hasClass(b[start - 1] ?? 0, HEX)) group += 1
+    else break
+    start -= 1
+  }
   if (start === limit && limit > 0) return -1
-  const tail = joinedBefore(b, start) || (start > 0 && b[start - 1] === UNDERSCORE)
-  if (tail) while (start < colon && b[start] !== COLON) start += 1
-  if (b[start] !== COLON || (b[start + 1] === COLON && !tail)) return start
+  const word =
+    group > MAX_GROUP || joinedBefore(b, start) || (start > 0 && b[start - 1] === UNDERSCORE)
+  if (word) while (start < colon && b[start] !== COLON) start += 1
+  if (b[start] !== COLON || (b[start + 1] === COLON && !word)) return start
   // `src:fe80::1` begins after the word; `std::fe` is a scope.
   return b[start + 1] === COLON || start === colon ? -1 : start + 1
 }
@@ -124,17 +133,31 @@ export function ipv6End(b: Uint8Array, start: number, hi: number): number {
   return hexDigits < SAFE_DIGITS && !looksWritten(b, start, i) ? NONE : i
 }
 
-/** A short one must be in one case and after text; else random bytes have one in some gigabytes. */
+/**
+ * A short one must be in one case, with text around it, and in a range that is in use (the IANA
+ * registry: 2000::/3, fc00::/7, fe80::/10, ff00::/8); random bytes have others every few gigabytes.
+ */
 function looksWritten(b: Uint8Array, start: number, end: number): boolean {
-  if (start > 0) {
-    const byte = b[start - 1] ?? 0
-    if (!isText(byte) && !isPartOfCharacter(byte, b[start - 2] ?? 0, 0)) return false
-  }
+  const before = start === 0 ? 0 : (b[start - 1] ?? 0)
+  if (!isText(before) && !isPartOfCharacter(before, b[start - 2] ?? 0, 0)) return false
+  const after = b[end] ?? 0
+  if (!isText(after) && after < 0xc2) return false
   let cases = 0
   for (let i = start; i < end; i += 1) {
     if (hasClass(b[i] ?? 0, LETTER)) cases |= ((b[i] ?? 0) & 0x20) === 0 ? 1 : 2
   }
-  return cases < 3
+  return cases < 3 && isRangeInUse(b, start)
+}
+
+function isRangeInUse(b: Uint8Array, start: number): boolean {
+  if (b[start + 4] !== COLON || b.indexOf(COLON, start) !== start + 4) return false
+  const first = b[start] ?? 0
+  if (first === 0x32 || first === 0x33) return true
+  if ((first | 0x20) !== 0x66) return false
+  const second = (b[start + 1] ?? 0) | 0x20
+  if (second !== 0x65) return second === 0x63 || second === 0x64 || second === 0x66
+  const third = (b[start + 2] ?? 0) | 0x20
+  return third === 0x38 || third === 0x39 || third === 0x61 || third === 0x62
 }
 
 function embeddedIpv4(b: Uint8Array, start: number, runEnd: number, hi: number): number {

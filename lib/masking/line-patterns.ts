@@ -8,7 +8,7 @@
  */
 import { RE2JS } from 're2js'
 
-import { characterBoundary, characterLength, codePointAt } from './cells.ts'
+import { characterBoundary } from './cells.ts'
 
 /** The longest match that is promised to be found. */
 export const STEP = 1024
@@ -48,46 +48,28 @@ export function matchLine(
   let start = from
   let skip = 0
   if (midLine) {
-    start = characterBoundary(b, from, to)
-    const before = characterBoundary(b, start - 1, to)
     // One character of context keeps ^ and \b honest in the middle of a line.
-    skip = 1
-    start = Math.max(0, before)
+    const first = characterBoundary(b, from, to)
+    start = characterBoundary(b, first - 1, to)
+    skip = first - start
   }
-  const { text, offsets } = decode(b, start, to)
-  if (midLine && offsets !== undefined && text.length > 1 && offsets[1] === offsets[0]) skip = 2
+  const line = b.subarray(start, to)
+  const input = isAscii(line) ? latin1.decode(line) : line
   for (const { rule, regex } of patterns) {
-    const matcher = regex.matcher(text)
+    const matcher = regex.matcher(input)
     for (let found = matcher.find(skip); found; found = matcher.find()) {
       const first = matcher.start()
       const last = matcher.end()
-      if (last <= first) continue
-      report(rule, start + (offsets?.[first] ?? first), start + (offsets?.[last] ?? last))
+      if (last > first) report(rule, start + first, start + last)
     }
   }
 }
 
-interface Decoded {
-  text: string
-  /** Byte offset of each UTF-16 unit and of the end; undefined when they are the same. */
-  offsets: Uint16Array | undefined
-}
-
-/** UTF-8 to text; a byte that belongs to no character becomes U+FFFD, and is found again. */
-function decode(b: Uint8Array, from: number, to: number): Decoded {
-  let i = from
-  while (i < to && (b[i] ?? 0) < 0x80) i += 1
-  if (i === to) return { text: latin1.decode(b.subarray(from, to)), offsets: undefined }
-  const offsets = new Uint16Array(to - from + 1)
-  let text = ''
-  for (i = from; i < to;) {
-    const length = characterLength(b, i, to)
-    const unit = length === 0 ? '\ufffd' : String.fromCodePoint(codePointAt(b, i, length))
-    offsets[text.length] = i - from
-    if (unit.length > 1) offsets[text.length + 1] = i - from
-    text += unit
-    i += length === 0 ? 1 : length
-  }
-  offsets[text.length] = to - from
-  return { text, offsets }
+/**
+ * ASCII is matched as a string, which is twice as fast and has the same offsets. Anything else is
+ * matched as UTF-8, where re2js takes a byte that belongs to no character for U+FFFD, as Go does.
+ */
+function isAscii(line: Uint8Array): boolean {
+  for (let i = 0; i < line.length; i += 1) if ((line[i] ?? 0) >= 0x80) return false
+  return true
 }

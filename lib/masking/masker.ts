@@ -83,7 +83,10 @@ class StreamMasker implements Masker {
     let frontier = 0
     for (let at = 0; at < chunk.length; at += SLICE) {
       const part = chunk.length <= SLICE ? chunk : chunk.subarray(at, at + SLICE)
-      this.window.append(part, this.keepFrom(at === 0))
+      if (!this.window.hasRoom(part.length)) {
+        this.window.makeRoom(part.length, this.keepFrom(at === 0))
+      }
+      this.window.append(part)
       frontier = this.advance()
       // The window still has the old bytes now, and a full slice always decides about them.
       if (at === 0 && held > 0 && frontier > this.emitted) {
@@ -107,8 +110,10 @@ class StreamMasker implements Masker {
 
   end(): Uint8Array[] {
     this.ended = true
-    if (this.heldBytes === 0) return []
+    if (this.window.end === 0) return []
+    // Also when a flush left nothing held: what it showed as a match is only now one, and counted.
     this.decideRest(this.hits)
+    if (this.heldBytes === 0) return []
     const { end } = this.window
     return this.emit(this.window.copy(this.emitted, end), undefined, end)
   }

@@ -52,11 +52,12 @@ export function nationalEnd(b: Uint8Array, start: number, runEnd: number, hi: nu
 
 /** `12-`, `3.`, `ab/` and a hex pair before: the middle of a date, an id or a dump. */
 function continues(b: Uint8Array, start: number): boolean {
-  if (start < 2) return false
+  if (start === 0) return false
   const byte = b[start - 1] ?? 0
+  if (byte === UNDERSCORE) return true
+  if (start === 1) return false
   const before = b[start - 2] ?? 0
   if (byte === SPACE) return start > 2 && hasClass(before, HEX) && hasClass(b[start - 3] ?? 0, HEX)
-  if (byte === UNDERSCORE) return true
   if (byte === COLON) return isDigit(before)
   const tie = byte === DASH || byte === DOT || byte === SLASH || byte === COMMA
   return tie && hasClass(before, WORD)

@@ -15,17 +15,12 @@ export class Window {
   /** Offset of the end. */
   end = 0
 
-  /** Adds `part` and forgets what lies before `keepFrom`, when the room is needed. */
-  append(part: Uint8Array, keepFrom: number): void {
-    const used = this.end - this.base
-    if (used + part.length + SENTINELS > this.bytes.length) this.makeRoom(part.length, keepFrom)
-    if (part.length === 1) this.bytes[this.end - this.base] = part[0] ?? 0
-    else this.bytes.set(part, this.end - this.base)
-    this.end += part.length
+  hasRoom(size: number): boolean {
+    return this.end - this.base + size + SENTINELS <= this.bytes.length
   }
 
-  /** At least half of the room is for new bytes, so moving the kept ones is paid for by those. */
-  private makeRoom(size: number, keepFrom: number): void {
+  /** Forgets what lies before `keepFrom`; half of the room is for new bytes, which pay for the move. */
+  makeRoom(size: number, keepFrom: number): void {
     const from = Math.max(0, keepFrom - this.base)
     const kept = this.end - this.base - from
     const needed = 2 * kept + size + SENTINELS
@@ -37,6 +32,13 @@ export class Window {
       this.bytes = grown
     }
     this.base += from
+  }
+
+  append(part: Uint8Array): void {
+    const at = this.end - this.base
+    if (part.length === 1) this.bytes[at] = part[0] ?? 0
+    else this.bytes.set(part, at)
+    this.end += part.length
   }
 
   copy(from: number, to: number): Uint8Array {

@@ -64,6 +64,18 @@ describe('flush gives out what is held', () => {
   })
 })
 
+describe('a match that only a flush and the end saw', () => {
+  it('is counted once', () => {
+    const masker = createMasker(RULES)
+    masker.push(bytesOf('ana@example.com'))
+    masker.flush()
+    expect(masker.counts.get('Email')).toBeUndefined()
+    masker.flush()
+    expect(masker.end()).toEqual([])
+    expect(masker.counts.get('Email')).toBe(1)
+  })
+})
+
 describe('with flushes anywhere', () => {
   const samples = [...EMAIL, ...PHONE, ...CREDIT_CARD, ...IBAN, ...IP_ADDRESS].map(stripped)
   // Stars of its own would be taken for masked bytes, other than ASCII changes the width.

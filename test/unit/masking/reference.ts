@@ -4,7 +4,7 @@
  * no chunks, no triggers, no shapes.
  */
 
-type Ranges = [number, number][]
+export type Ranges = [number, number][]
 
 const ESC = '\u001b'
 const CONTROL_SEQUENCE = `(?:${ESC}|\\\\x1b|\\\\u001b)\\[[0-?]{0,19}`
@@ -28,7 +28,7 @@ function at(regex: RegExp, text: string, index: number): string | undefined {
 }
 
 /** Is the letter or digit before `index` of the same word, and not the end of an escape? */
-function joined(text: string, index: number): boolean {
+export function joined(text: string, index: number): boolean {
   const before = text.slice(Math.max(0, index - 30), index)
   if (!/[A-Za-z0-9]$/.test(before)) return false
   if (/\d$/.test(before)) return true
@@ -133,9 +133,11 @@ export function ipv4s(text: string): Ranges {
 export function ipv6s(text: string): Ranges {
   const found: Ranges = []
   for (const run of text.matchAll(/[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/g)) {
-    let start = run.index
-    let value = run[0]
-    const word = joined(text, start) || text[start - 1] === '_'
+    // A group of five digits or more is a word before the address.
+    const long = /^.*[0-9A-Fa-f]{5,}(?=:)/.exec(run[0])?.[0].length ?? 0
+    let start = run.index + long
+    let value = run[0].slice(long)
+    const word = long > 0 || joined(text, start) || text[start - 1] === '_'
     const first = value.indexOf(':')
     if (word && value[first + 1] === ':') continue
     if (word || (value.startsWith(':') && !value.startsWith('::'))) {
@@ -151,7 +153,9 @@ export function ipv6s(text: string): Ranges {
     if (!value.includes('.') && /^\.\d/.test(rest)) continue
     const digits = value.replaceAll(':', '')
     const mixed = /[a-f]/.test(digits) && /[A-F]/.test(digits)
-    const written = TEXT.test(text[start - 1] ?? '')
+    const written =
+      TEXT.test((text[start - 1] ?? '') + (text[start + value.length] ?? '')) &&
+      /^(?:[23]...|f[cdf]..|fe[89ab].):/i.test(value)
     if (!value.includes('.') && digits.length < 8 && (mixed || !written)) continue
     found.push([start, start + value.length])
   }
@@ -192,9 +196,11 @@ export function emails(text: string): Ranges {
     const domain = bestDomain(run.slice(0, 255))
     if (start === i || domain === '') continue
     const end = i + 1 + domain.length
-    const odd = /(?:[a-z][A-Z]|[A-Z][a-z])$/.test(domain)
-    const before = /[^\n\r]{0,6}$/.exec(text.slice(0, start))?.[0] ?? ''
-    const after = /^[^\n\r]{0,6}/.exec(text.slice(end))?.[0] ?? ''
+    const ending = /[A-Za-z]*$/.exec(domain)?.[0] ?? ''
+    const odd = /[a-z]/.test(ending) && /[A-Z]/.test(ending)
+    if (odd && end - start < 14) continue
+    const before = /[^\n\r]{0,8}$/.exec(text.slice(0, start))?.[0] ?? ''
+    const after = /^[^\n\r]{0,8}/.exec(text.slice(end))?.[0] ?? ''
     if ((odd || end - start < 14) && !TEXT.test(before + after)) continue
     found.push([start, end])
   }

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 
 import { createMasker } from '../../../lib/masking/masker.ts'
 import { seeded } from '../../fixtures/log-text.ts'
+import { phones } from './phone-reference.ts'
 import { cards, emails, ibans, ipv4s, ipv6s, starsOver } from './reference.ts'
 import { CREDIT_CARD, EMAIL, IBAN, IP_ADDRESS, LOG_LINES, PHONE } from './vectors.ts'
 import { ALL_DETECTORS, bytesOf, maskCut, rulesFor, stripped, textOf, wholeMask } from './whole.ts'
@@ -115,6 +116,7 @@ describe('a second opinion agrees on random ASCII text', () => {
   const ascii = soup.map((text) => text.replaceAll(/[^\0-\x7f]/g, '~'))
   it.each([
     ['Email', emails],
+    ['Phone', phones],
     ['CreditCard', cards],
     ['Iban', ibans],
     ['IpAddress', (text: string) => [...ipv4s(text), ...ipv6s(text)]],
