@@ -46,8 +46,7 @@ async function putEnd(
       kind: 'end',
       end: record,
     }
-    // A frame of data that was thought lost may have arrived late: what stands there now decides.
-    await store.putFrame(frame)
+    if ((await store.putFrame(frame)) === 'stored') return record
     const found = await store.getFrame(session, seq)
     if (found === undefined) {
       throw new GatewayError('ServiceUnavailable', 'the terminal record is not readable yet', {
