@@ -17,9 +17,10 @@
  * place, stops every writer that comes after.
  */
 import { promisify } from 'node:util'
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { zstdDecompress } from 'node:zlib'
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import { compress } from './compress.ts'
 import type { TerminalRecord } from './session-document.ts'
 
 export const FRAME_SCHEMA_VERSION = 1
@@ -71,19 +72,9 @@ export function frameId(session: string, seq: number): string {
 const MIN_COMPRESS_BYTES = 512
 /** A body is kept compressed only when that saves at least a sixteenth. */
 const MIN_SAVING = 1 / 16
-const COMPRESSION_LEVEL = 1
 /** No writer of ours makes a larger body; a stored length above it is a lie or a bomb. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024
-/** Output memory is taken in pieces of this size. */
-const ZSTD_CHUNK_BYTES = 64 * 1024
 
-const compress = promisify(
-  (
-    body: Uint8Array,
-    options: Parameters<typeof zstdCompress>[1],
-    done: (error: Error | null, result: Buffer) => void,
-  ) => zstdCompress(body, options, done),
-)
 const decompress = promisify(
   (
     body: Uint8Array,
@@ -106,11 +97,7 @@ export async function encodeFrame(
   let encoding: FrameEncoding = 'raw'
   let data = body
   if (body.length >= MIN_COMPRESS_BYTES && !looksRandom(body)) {
-    const packed = await compress(body, {
-      chunkSize: ZSTD_CHUNK_BYTES,
-      pledgedSrcSize: body.length,
-      params: { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL },
-    })
+    const packed = await compress(body)
     if (packed.length <= body.length * (1 - MIN_SAVING)) {
       encoding = 'zstd'
       data = packed

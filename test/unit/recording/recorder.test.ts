@@ -86,7 +86,7 @@ describe('releasing', () => {
   })
 
   it('keeps the order when the store answers out of order', async () => {
-    const { store, released, append } = await open({ frameBytes: 1 })
+    const { store, released, append } = await open({ frameBytes: 1, maxInFlight: 4 })
     store.holding = true
     for (const text of ['a', 'b', 'c', 'd', 'e']) append(text)
     await until(() => store.held.length === 4)
