@@ -14,6 +14,7 @@ import { createApprovalDesk, type ApprovalDesk } from '../../../lib/approval/des
 import { createApiClient, type ApiClient } from '../../../lib/kube/api-client.ts'
 import { createExecDialer, type ExecDialer, type Wire } from '../../../lib/kube/dial-exec.ts'
 import { createGateway, type Gateway } from '../../../lib/proxy/gateway.ts'
+import { createStoreGate } from '../../../lib/proxy/store-gate.ts'
 import { createListener, listen } from '../../../lib/proxy/listener.ts'
 import { createMaskRules } from '../../../lib/proxy/mask-rules.ts'
 import { draining } from '../../../lib/proxy/messages.ts'
@@ -150,6 +151,7 @@ export async function startGatewayUnderTest(
     desk,
     dialer: createExecDialer({ endpoint: cluster.endpoint }),
     store,
+    storeGate: createStoreGate(),
     maskRules: rules.compile,
     metrics,
     log: pino({ level: 'debug' }, { write: (line: string) => void log.push(line) }),

@@ -83,6 +83,12 @@ async function openRaw(start: string, ...lines: string[]): Promise<RawClient> {
   return client
 }
 
+async function openResettable(start: string, ...lines: string[]): Promise<RawClient> {
+  const client = await RawClient.openResettable(under)
+  client.send(signedHead(under, 'ana', start, ...lines))
+  return client
+}
+
 describe('a watch', () => {
   it('has its head at once, before any event', async () => {
     serve((_request, response) =>
@@ -113,7 +119,7 @@ describe('a watch', () => {
   it('ends upstream within a second when the client goes', async () => {
     serve((_request, response) => response.writeHead(200).flushHeaders())
     for (const leave of ['destroy', 'reset'] as const) {
-      const client = await openRaw(`GET ${PATH}?watch=true`)
+      const client = await openResettable(`GET ${PATH}?watch=true`)
       await eventually('the head', () => client.responses.length === 1)
       const { response } = upstream.at(-1) ?? {}
       if (leave === 'reset') client.reset()
@@ -125,7 +131,7 @@ describe('a watch', () => {
 
   it('ends upstream within a second when the client goes before the answer', async () => {
     serve(() => undefined)
-    const client = await openRaw(`GET ${PATH}`)
+    const client = await openResettable(`GET ${PATH}`)
     await eventually('upstream is asked', () => upstream.length === 1)
     client.reset()
     const ms = await eventually('upstream is closed', () => upstream[0]?.response.closed === true)
@@ -274,7 +280,7 @@ describe('an upload', () => {
       request.on('end', () => (ended = true))
       request.resume()
     })
-    const client = await openRaw(`POST ${PATH}`, 'Transfer-Encoding: chunked')
+    const client = await openResettable(`POST ${PATH}`, 'Transfer-Encoding: chunked')
     client.send('4\r\nabcd\r\n')
     await eventually('upstream is asked', () => upstream.length === 1)
     client.reset()

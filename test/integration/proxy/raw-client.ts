@@ -1,11 +1,13 @@
 /** A client that sends exactly the bytes it is told to. */
 import { once } from 'node:events'
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 
 import { eventually } from '../../fakes/eventually.ts'
 import type { GatewayUnderTest } from './gateway-under-test.ts'
 import type { Person } from './people.ts'
+
+type Address = Pick<GatewayUnderTest, 'port' | 'ca'>
 
 export interface RawResponse {
   code: number
@@ -24,22 +26,40 @@ export class RawClient {
   /** Response bodies that have none whatever their head says. */
   bodiless = false
 
-  readonly #tcp: Socket
+  #wire: Socket | undefined
 
-  private constructor(socket: TLSSocket, tcp: Socket) {
+  private constructor(socket: TLSSocket) {
     this.socket = socket
-    this.#tcp = tcp
     socket.on('error', () => undefined)
     socket.on('data', (chunk: Buffer) => (this.received = Buffer.concat([this.received, chunk])))
     socket.on('end', () => (this.ended = true))
     socket.on('close', () => (this.closed = true))
   }
 
-  static async open({ port, ca }: Pick<GatewayUnderTest, 'port' | 'ca'>): Promise<RawClient> {
-    const tcp = connectTcp(port, '127.0.0.1')
-    const socket = connect({ socket: tcp, host: '127.0.0.1', ca })
-    const client = new RawClient(socket, tcp)
+  static async open({ port, ca }: Address): Promise<RawClient> {
+    const socket = connect({ host: '127.0.0.1', port, ca })
+    const client = new RawClient(socket)
     await once(socket, 'secureConnect')
+    return client
+  }
+
+  /**
+   * One that can reset its connection. Over a relay, because Node 24.21 does not
+   * survive `resetAndDestroy` of the socket beneath its own TLS.
+   */
+  static async openResettable({ port, ca }: Address): Promise<RawClient> {
+    const wire = connectTcp(port, '127.0.0.1')
+    wire.on('error', () => undefined)
+    const relay = createServer((near) => {
+      near.on('error', () => undefined)
+      near.pipe(wire).pipe(near)
+      wire.on('close', () => near.destroy())
+    })
+    relay.listen(0, '127.0.0.1')
+    await once(relay, 'listening')
+    const client = await RawClient.open({ port: (relay.address() as AddressInfo).port, ca })
+    relay.close()
+    client.#wire = wire
     return client
   }
 
@@ -63,10 +83,10 @@ export class RawClient {
     await eventually('the gateway closes the connection', () => this.closed, timeoutMs)
   }
 
+  /** The TCP reset that a killed client or a firewall sends. */
   reset(): void {
-    // The TCP reset that a killed client or a firewall sends.
-    this.#tcp.resetAndDestroy()
-    this.socket.destroy()
+    if (this.#wire === undefined) throw new Error('not opened by openResettable')
+    this.#wire.resetAndDestroy()
   }
 }
 
