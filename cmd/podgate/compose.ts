@@ -15,6 +15,7 @@ import { createListener, listen } from '../../lib/proxy/listener.ts'
 import { createMaskRules } from '../../lib/proxy/mask-rules.ts'
 import { draining } from '../../lib/proxy/messages.ts'
 import { createPolicySource } from '../../lib/proxy/policy-source.ts'
+import { createStoreGate } from '../../lib/proxy/store-gate.ts'
 import { createMongoStore } from '../../lib/recording/mongo-store.ts'
 import { createOrphanSealer } from '../../lib/recording/orphan.ts'
 import type { TranscriptStore } from '../../lib/recording/store.ts'
@@ -121,6 +122,7 @@ export async function startGateway(
     desk,
     dialer: createExecDialer({ endpoint, first: config.cluster.execWire }),
     store,
+    storeGate: createStoreGate(),
     maskRules: rules.compile,
     metrics,
     log,

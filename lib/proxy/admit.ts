@@ -10,6 +10,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { User } from '../identity/user.ts'
 import type { Decision } from '../policy/decision.ts'
 import { evaluate } from '../policy/evaluate.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import type { PolicySource } from './policy-source.ts'
 import type { StreamOptions } from './stream-options.ts'
 
@@ -27,6 +28,7 @@ export interface Admission {
 export interface AdmitDeps {
   client: ApiClient
   policies: PolicySource
+  metrics: Metrics
 }
 
 async function namespaceLabels(client: ApiClient, name: string): Promise<Record<string, string>> {
@@ -67,6 +69,7 @@ export async function admit(
     container: facts.container,
     policies: compiled,
   })
+  deps.metrics.decisions.inc({ decision: decision.kind, operation })
   if (decision.kind === 'deny') {
     throw new GatewayError('Forbidden', decision.message, { id: decision.id })
   }

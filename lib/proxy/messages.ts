@@ -27,8 +27,12 @@ export function duration(ms: number): string {
   return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`
 }
 
-function waitCommand({ name, namespace }: ApprovalWords): string {
-  return `kubectl wait --for=condition=Approved apreq/${name} -n ${namespace} --timeout=30m`
+function minutesUntil(at: Date): number {
+  return Math.max(1, Math.ceil((at.getTime() - Date.now()) / 60_000))
+}
+
+function waitCommand({ name, namespace, expiresAt }: ApprovalWords): string {
+  return `kubectl wait --for=condition=Approved apreq/${name} -n ${namespace} --timeout=${minutesUntil(expiresAt)}m`
 }
 
 export function approvalPending(words: ApprovalWords): GatewayError {
@@ -90,7 +94,7 @@ export function podChanged(pod: string): GatewayError {
 export function roadClosed(what: string): GatewayError {
   return new GatewayError(
     'Forbidden',
-    `${what} is not allowed through this gateway: no AccessPolicy can allow it, and the default is deny. Use kubectl exec or attach`,
+    `not allowed through this gateway: ${what}. No AccessPolicy can allow it, and what no policy allows is denied. Use kubectl exec or attach`,
     { id: 1014 },
   )
 }

@@ -26,7 +26,6 @@ export interface ObtainOptions {
   ticket: ApprovalTicket
   verdict: ApprovalVerdict
   waitMs: number
-  session: string
   /** Opens the terminal to wait in; undefined for scripts. */
   openRoom: (() => Promise<WaitingRoom>) | undefined
   metrics: Metrics
@@ -63,19 +62,27 @@ async function waitInTerminal(options: ObtainOptions, room: WaitingRoom): Promis
 }
 
 /**
- * Spends the approval: after this it is good for this session only.
+ * Waits for the verdict where somebody can wait. It is not spent yet: that is the last thing before
+ * the pod is dialled, so that nothing that fails in between uses it up.
  *
- * @throws GatewayError
+ * @throws GatewayError when there is no approval.
  */
 export async function obtainApproval(options: ObtainOptions): Promise<ApprovedVerdict> {
-  const { desk, ticket, session } = options
   let { verdict } = options
-  let room: WaitingRoom | undefined
   if (verdict.state === 'Pending' && options.openRoom !== undefined) {
-    room = await options.openRoom()
-    verdict = await waitInTerminal(options, room)
+    verdict = await waitInTerminal(options, await options.openRoom())
   }
-  if (verdict.state !== 'Approved') throw refusalOf(ticket, verdict)
+  if (verdict.state !== 'Approved') throw refusalOf(options.ticket, verdict)
+  return verdict
+}
+
+/** Spends the approval: after this it is good for this session only. */
+export async function spendApproval(
+  desk: ApprovalDesk,
+  ticket: ApprovalTicket,
+  session: string,
+  room: WaitingRoom | undefined,
+): Promise<ApprovedVerdict> {
   const spent = await desk.consume(ticket, session)
   if (spent.state !== 'Approved') throw refusalOf(ticket, spent)
   const by = spent.by.map(({ username }) => username).join(' and ')

@@ -17,7 +17,7 @@ import type { ExecDialer } from '../kube/dial-exec.ts'
 import { SESSION_EXTRA, impersonationHeaders } from '../kube/impersonate.ts'
 import { containerFacts, isSameContainer, readPod } from '../kube/pod.ts'
 import { createMasker, type CompiledMaskRules } from '../masking/masker.ts'
-import { openRecording, type Recording } from '../recording/recorder.ts'
+import { openRecording, type Recording, type RecordingHooks } from '../recording/recorder.ts'
 import type { SessionEnd, SessionStart } from '../recording/session-document.ts'
 import type { TranscriptStore } from '../recording/store.ts'
 import { encodeStatus } from '../streams/exit-status.ts'
@@ -28,11 +28,13 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { acceptClient, type AcceptedNegotiation } from './accept-client.ts'
 import { admit, type Admission, type StreamTarget } from './admit.ts'
 import { podChanged } from './messages.ts'
-import { obtainApproval, type ApprovedVerdict } from './obtain-approval.ts'
+import { assertStillBound, seekConsent, type Consent, type ConsentRequest } from './consent.ts'
+import { spendApproval } from './obtain-approval.ts'
 import type { PolicySource } from './policy-source.ts'
 import { refuseUpgrade } from './respond.ts'
 import { createRunningSession, type RunningSession } from './run-session.ts'
 import { newSessionId } from './session-id.ts'
+import type { StoreGate } from './store-gate.ts'
 import { parseStreamOptions, type StreamOptions } from './stream-options.ts'
 import { openWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
@@ -43,6 +45,7 @@ export interface StreamDeps {
   desk: ApprovalDesk
   dialer: ExecDialer
   store: TranscriptStore
+  storeGate: StoreGate
   maskRules(spec: Admission['decision']['obligations']['masking']): CompiledMaskRules
   metrics: Metrics
   log: Logger
@@ -92,67 +95,56 @@ async function openRoom(stream: StreamRequest, attempt: Attempt): Promise<Waitin
   return attempt.room
 }
 
-async function consent(
+function consentRequest(deps: StreamDeps, stream: StreamRequest, attempt: Attempt): ConsentRequest {
+  const { desk, metrics, clusterUID } = deps
+  const { user, target } = stream
+  return {
+    desk,
+    metrics,
+    clusterUID,
+    user,
+    target,
+    options: attempt.options,
+    openRoom: async () => await openRoom(stream, attempt),
+  }
+}
+
+/** Admitted, and approved where a policy demands it; after a wait, admitted once more. */
+async function admitWithConsent(
+  deps: StreamDeps,
+  stream: StreamRequest,
+  attempt: Attempt,
+): Promise<{ admission: Admission; consent: Consent | undefined }> {
+  const again = async (): Promise<Admission> =>
+    await admit(deps, stream.user, attempt.identity, stream.target, attempt.options)
+  const admission = await again()
+  const request = consentRequest(deps, stream, attempt)
+  const beganWaiting = performance.now()
+  const consent = await seekConsent(request, admission)
+  if (consent === undefined || attempt.room === undefined) return { admission, consent }
+  attempt.waitedMs = performance.now() - beganWaiting
+  const now = await again()
+  assertStillBound(request, now, consent)
+  return { admission: now, consent }
+}
+
+function sessionStart(
   deps: StreamDeps,
   stream: StreamRequest,
   attempt: Attempt,
   { facts, decision }: Admission,
-): Promise<
-  | { name: string; namespace: string; uid: string; digest: string; verdict: ApprovedVerdict }
-  | undefined
-> {
-  if (decision.kind === 'allow') return undefined
-  const { user, target } = stream
-  const { options } = attempt
-  const asked = await deps.desk.ask({
-    requester: {
-      username: user.username,
-      groups: user.groups,
-      ...(user.uid === undefined ? {} : { uid: user.uid }),
-    },
-    operation: target.operation,
-    target: {
-      cluster: deps.clusterUID,
-      namespace: facts.namespace,
-      pod: facts.pod,
-      podUID: facts.podUID,
-      container: facts.container,
-      image: facts.image,
-    },
-    command: options.command,
-    tty: options.tty,
-    stdin: options.stdin,
-    policies: decision.policies,
-    demand: decision.approval,
-  })
-  const beganWaiting = performance.now()
-  const verdict = await obtainApproval({
-    ...asked,
-    desk: deps.desk,
-    waitMs: decision.approval.waitMs,
-    session: attempt.id,
-    openRoom: options.tty && options.stdin ? () => openRoom(stream, attempt) : undefined,
-    metrics: deps.metrics,
-  })
-  attempt.waitedMs = performance.now() - beganWaiting
-  const { name, namespace, uid, digest } = asked.ticket
-  return { name, namespace, uid, digest, verdict }
-}
-
-function sessionStart(
-  stream: StreamRequest,
-  attempt: Attempt,
-  { facts, decision }: Admission,
+  consent: Consent | undefined,
 ): SessionStart {
   const { user, target, request } = stream
   const { username, groups, uid, issuer } = user
   const { namespace, pod, podUID, container, image, node } = facts
+  const cluster = deps.clusterUID
   return {
     id: attempt.id,
     user: { username, groups, issuer, ...(uid === undefined ? {} : { uid }) },
     operation: target.operation,
     target: {
-      cluster: '',
+      cluster,
       namespace,
       pod,
       podUID,
@@ -164,6 +156,7 @@ function sessionStart(
     tty: attempt.options.tty,
     stdin: attempt.options.stdin,
     policies: decision.policies,
+    ...(consent === undefined ? {} : { approval: approvalRecord(consent) }),
     client: {
       address: request.socket.remoteAddress ?? '',
       userAgent: request.headers['user-agent'] ?? '',
@@ -171,6 +164,11 @@ function sessionStart(
     protocol: { client: `${attempt.negotiation.kind} ${attempt.negotiation.protocol}` },
     startedAt: attempt.startedAt,
   }
+}
+
+function approvalRecord({ ticket, verdict }: Consent): NonNullable<SessionStart['approval']> {
+  const { name, namespace, uid, digest } = ticket
+  return { name, namespace, uid, digest, approvers: verdict.by }
 }
 
 async function dial(
@@ -237,26 +235,22 @@ async function open(
   stream: StreamRequest,
   attempt: Attempt,
 ): Promise<SessionEnd> {
-  const admission = await admit(deps, stream.user, attempt.identity, stream.target, attempt.options)
+  const { admission, consent } = await admitWithConsent(deps, stream, attempt)
   const { decision } = admission
-  deps.metrics.decisions.inc({ decision: decision.kind, operation: stream.target.operation })
-  const approval = await consent(deps, stream, attempt, admission)
 
   let session: RunningSession | undefined
   let early: GatewayError | undefined
-  const start = sessionStart(stream, attempt, admission)
-  start.target.cluster = deps.clusterUID
-  if (approval !== undefined) {
-    const { verdict, ...request } = approval
-    start.approval = { ...request, approvers: verdict.by }
-  }
-  attempt.recording = await openRecording(deps.store, start, {
+  const start = sessionStart(deps, stream, attempt, admission, consent)
+  const hooks: RecordingHooks = {
     onRelease: (entries) => session?.pump.release(entries),
     onFailure: (error) => {
       early = error
       session?.pump.fail(error)
     },
-  })
+  }
+  attempt.recording = await deps.storeGate.pass(() => openRecording(deps.store, start, hooks))
+  const spent =
+    consent && (await spendApproval(deps.desk, consent.ticket, attempt.id, attempt.room))
   attempt.upstream = await dial(deps, stream, attempt, admission)
   const client = await acceptAndCheck(deps, stream, attempt, admission)
 
@@ -267,7 +261,7 @@ async function open(
     recording: attempt.recording,
     maskers: { stdout: createMasker(rules), stderr: createMasker(rules) },
     elapsedMs: () => Math.round(performance.now() - attempt.beganAt),
-    expiresInMs: approval === undefined ? undefined : approval.verdict.until.getTime() - Date.now(),
+    expiresInMs: spent === undefined ? undefined : spent.until.getTime() - Date.now(),
     stop: deps.stop,
     metrics: deps.metrics,
   })

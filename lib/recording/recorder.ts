@@ -59,8 +59,8 @@ export interface Recording {
  * alone 17, 64 KiB x 8 17; larger frames win nothing. A third hides the way to a distant replica
  * set, and three and the next being filled fit into 1 MiB.
  */
-const FRAME_BYTES = 256 * 1024
-const IN_FLIGHT = 3
+export const FRAME_BYTES: number = 256 * 1024
+export const IN_FLIGHT = 3
 /** Bookkeeping of one entry, so that a flood of one-byte entries counts what it really takes. */
 const ENTRY_OVERHEAD_BYTES = 64
 const STALL_MS = 20_000

@@ -9,94 +9,39 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 
 import { createAuthority } from '../../../lib/cluster/pki.ts'
-import type { Status } from '../../../lib/errors/status.ts'
-import { createExecDialer, type ExecTarget } from '../../../lib/kube/dial-exec.ts'
-import type { StreamSession } from '../../../lib/streams/session.ts'
+import { createExecDialer } from '../../../lib/kube/dial-exec.ts'
+import {
+  FORBIDDEN,
+  NOT_FOUND,
+  NO_SIGNAL,
+  TARGET,
+  createDialBenches,
+  status,
+} from '../../fakes/dial-bench.ts'
 import { observe } from '../../conformance/observe.ts'
 import {
   SPDY_101,
-  accept,
   answer,
   createTestPki,
   say,
-  startScriptedApiServer,
   type Answer,
-  type ScriptedApiServer,
   type TestPki,
 } from '../../fakes/scripted-api-server.ts'
 
 let pki: TestPki
-const servers: ScriptedApiServer[] = []
-const legs: StreamSession[] = []
+const benches = createDialBenches(() => pki)
+const { start } = benches
 
 beforeAll(async () => {
   pki = await createTestPki()
 })
 
 afterEach(async () => {
-  for (const leg of legs.splice(0)) leg.abort('test over')
-  for (const server of servers.splice(0)) await server.close()
+  await benches.close()
 })
 
-const TARGET: ExecTarget = {
-  namespace: 'shop',
-  pod: 'web-0.a',
-  subresource: 'exec',
-  container: 'main',
-  command: ['sh', '-c', 'echo "a&b=c" ü'],
-  stdin: true,
-  stdout: true,
-  stderr: true,
-  tty: false,
-}
-const NO_SIGNAL = new AbortController().signal
-
-function status(code: number, reason: string, message: string): Status {
-  return {
-    kind: 'Status',
-    apiVersion: 'v1',
-    metadata: {},
-    status: 'Failure',
-    message,
-    reason,
-    code,
-  }
-}
-
 const silent: Answer = () => undefined
-const FORBIDDEN = answer(403, status(403, 'Forbidden', 'cannot get pods/exec'))
-const NOT_FOUND = answer(404, status(404, 'NotFound', 'pods "web-0.a" not found'))
 const PLAIN_403 = answer(403, 'unknown subprotocol')
-
-async function start(
-  script: { websocket: Answer | 'accept'; spdy: Answer | 'accept' },
-  first: 'WebSocket' | 'SPDY' = 'WebSocket',
-) {
-  const accepting = accept(() => server.sessions)
-  const server: ScriptedApiServer = await startScriptedApiServer(pki, {
-    websocket: script.websocket === 'accept' ? accepting : script.websocket,
-    spdy: script.spdy === 'accept' ? accepting : script.spdy,
-  })
-  servers.push(server)
-  let now = 0
-  const dialer = createExecDialer({
-    endpoint: server.endpoint,
-    first,
-    handshakeTimeoutMs: 5000,
-    now: () => now,
-  })
-  async function dial(target: ExecTarget = TARGET, headers = {}, signal = NO_SIGNAL) {
-    const leg = await dialer.dial(target, headers, signal)
-    legs.push(leg)
-    return leg
-  }
-  return {
-    server,
-    dial,
-    wires: () => server.requests.map(({ wire }) => wire),
-    advance: (ms: number) => (now += ms),
-  }
-}
 
 describe('a session is opened', () => {
   it.each([
@@ -190,57 +135,6 @@ describe('a session is opened', () => {
       ])
     }
     expect(server.requests).toHaveLength(2)
-  })
-})
-
-describe('with SPDY first', () => {
-  it('WebSocket is not tried when SPDY is accepted', async () => {
-    const { dial, wires } = await start({ websocket: 'accept', spdy: 'accept' }, 'SPDY')
-    expect((await dial()).protocol).toContain('SPDY')
-    expect(wires()).toEqual(['spdy'])
-  })
-
-  it('WebSocket is taken, and remembered, when SPDY is refused', async () => {
-    const spdy = answer(400, status(400, 'BadRequest', 'no SPDY any more'))
-    const { dial, wires } = await start({ websocket: 'accept', spdy }, 'SPDY')
-    expect((await dial()).protocol).toContain('WebSocket')
-    await dial()
-    expect(wires()).toEqual(['spdy', 'websocket', 'websocket'])
-  })
-
-  it("both refusing, SPDY's words count, because it needs the fewer rights", async () => {
-    const { dial } = await start(
-      { websocket: FORBIDDEN, spdy: answer(403, status(403, 'Forbidden', 'cannot create')) },
-      'SPDY',
-    )
-    await expect(dial()).rejects.toThrow('cannot create')
-  })
-})
-
-describe('SPDY alone', () => {
-  it('is remembered for five minutes after it took what WebSocket refused', async () => {
-    const { dial, wires, advance } = await start({ websocket: FORBIDDEN, spdy: 'accept' })
-    await dial()
-    advance(5 * 60_000 - 1)
-    await dial()
-    advance(1)
-    await dial()
-    expect(wires()).toEqual(['websocket', 'spdy', 'spdy', 'websocket', 'spdy'])
-  })
-
-  it('is not remembered when both refuse', async () => {
-    const { dial, wires } = await start({ websocket: NOT_FOUND, spdy: NOT_FOUND })
-    await expect(dial()).rejects.toThrow('not found')
-    await expect(dial()).rejects.toThrow('not found')
-    expect(wires()).toEqual(['websocket', 'spdy', 'websocket', 'spdy'])
-  })
-
-  it('refuses in its own words while it is remembered', async () => {
-    const { server, dial, wires } = await start({ websocket: FORBIDDEN, spdy: 'accept' })
-    await dial()
-    server.script.spdy = NOT_FOUND
-    await expect(dial()).rejects.toMatchObject({ httpCode: 404 })
-    expect(wires()).toEqual(['websocket', 'spdy', 'spdy'])
   })
 })
 
