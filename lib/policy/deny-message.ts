@@ -85,6 +85,6 @@ export function notAllowed(
     id: 1002,
     message:
       `no policy allows ${who} to ${action(input)}, and what no policy allows is denied.${hint} ` +
-      `See what is allowed: kubectl get apol,capol -n ${input.namespace.name}`,
+      `See what is allowed: kubectl get apol -n ${input.namespace.name}`,
   }
 }

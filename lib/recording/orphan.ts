@@ -30,7 +30,7 @@ export interface OrphanOptions {
 
 const SWEEP_MS = 10_000
 const UNCLEAN_MESSAGE =
-  'the gateway that recorded this session stopped without ending it; everything shown until then is recorded'
+  'its gateway stopped without ending it, or refused it while the store was away; everything that was shown is recorded'
 
 interface Sighting {
   lease: number

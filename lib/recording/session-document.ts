@@ -50,7 +50,8 @@ export interface SessionStart {
   policies: SessionPolicy[]
   approval?: SessionApproval
   client: { address: string; userAgent: string }
-  protocol: { client?: string; upstream?: string }
+  /** Wire and version towards the client, e.g. `websocket v5.channel.k8s.io`. */
+  protocol: { client?: string }
   startedAt: Date
 }
 

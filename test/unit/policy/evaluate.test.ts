@@ -240,7 +240,7 @@ describe('what a refusal says', () => {
       policies: [],
       want:
         'no policy allows ana (groups: dev) to exec into shop/web-0 (container main), and what ' +
-        'no policy allows is denied. See what is allowed: kubectl get apol,capol -n shop',
+        'no policy allows is denied. See what is allowed: kubectl get apol -n shop',
     },
     {
       name: 'what keeps the nearest policy from allowing it',
@@ -251,7 +251,7 @@ describe('what a refusal says', () => {
       want:
         'no policy allows ana (groups: dev) to exec into shop/web-0 (container main), and what ' +
         'no policy allows is denied. AccessPolicy shop/a comes closest, but is about the ' +
-        'containers log* only. See what is allowed: kubectl get apol,capol -n shop',
+        'containers log* only. See what is allowed: kubectl get apol -n shop',
     },
     {
       name: 'which field of a policy has to be mended',
