@@ -71,7 +71,7 @@ it('is ready, alive and measured', async () => {
   expect(metrics).not.toMatch(/"(ana|tools-0|shop)"/)
 })
 
-it('MongoDB stopped: new sessions are refused within 3 s in words, running ones end in words, and it recovers', async () => {
+it('MongoDB stopped: new sessions are refused soon and in words, running ones end in words, and it recovers', async () => {
   const running = startCounting()
   await running.shown
   await shop.sandbox.mongo.stop()
@@ -80,8 +80,9 @@ it('MongoDB stopped: new sessions are refused within 3 s in words, running ones 
   const refusedAfterMs = performance.now() - startedAt
   expect(refused.code).toBe(1)
   expect(refused.stderr).toContain('PODGATE-1012')
-  // kubectl itself asks twice (WebSocket, then SPDY), so its user waits for two refusals.
-  expect(refusedAfterMs).toBeLessThan(2 * 3000 + 1500)
+  // kubectl asks twice (WebSocket, then SPDY); only the first try waits for the store. The bound
+  // leaves a busy machine time to start kubectl, and is shorter than two waits.
+  expect(refusedAfterMs).toBeLessThan(4500)
   expect(await ready()).toMatchObject({
     code: 503,
     text: expect.stringContaining('[-]mongodb failed'),
