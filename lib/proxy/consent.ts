@@ -20,6 +20,8 @@ export interface ConsentRequest {
   options: StreamOptions
   /** Opens the terminal to wait in. */
   openRoom(): Promise<WaitingRoom>
+  /** Aborts with a GatewayError when the gateway shuts down. */
+  stop: AbortSignal
 }
 
 export interface Consent {
@@ -61,6 +63,7 @@ export async function seekConsent(
     // Only a person at a terminal can wait; a script is told to come back.
     openRoom: options.tty && options.stdin ? () => request.openRoom() : undefined,
     metrics,
+    stop: request.stop,
   })
   return { ticket: asked.ticket, verdict }
 }

@@ -13,6 +13,7 @@ import {
   approvalEnded,
   approvalPending,
   approvedLine,
+  draining,
   waitCancelled,
   waitTimedOut,
   waitingLine,
@@ -29,6 +30,7 @@ export interface ObtainOptions {
   /** Opens the terminal to wait in; undefined for scripts. */
   openRoom: (() => Promise<WaitingRoom>) | undefined
   metrics: Metrics
+  stop: AbortSignal
 }
 
 /** The terminal is told again this often, which also keeps idle connections open. */
@@ -48,11 +50,12 @@ async function waitInTerminal(options: ObtainOptions, room: WaitingRoom): Promis
   remind()
   const reminder = setInterval(remind, REMIND_MS)
   try {
-    const verdict = await desk.wait(ticket, waitMs, room.left)
+    const verdict = await desk.wait(ticket, waitMs, AbortSignal.any([room.left, options.stop]))
     if (room.left.aborted) {
       if (room.left.reason === 'cancelled') await desk.withdraw(ticket)
       throw waitCancelled(ticket)
     }
+    if (verdict.state === 'Pending' && options.stop.aborted) throw draining()
     if (verdict.state === 'Pending') throw waitTimedOut(ticket, waitMs)
     return verdict
   } finally {

@@ -106,6 +106,7 @@ function consentRequest(deps: StreamDeps, stream: StreamRequest, attempt: Attemp
     target,
     options: attempt.options,
     openRoom: async () => await openRoom(stream, attempt),
+    stop: deps.stop,
   }
 }
 
@@ -269,16 +270,32 @@ async function open(
   if (attempt.room === undefined) client.start(session.pump.clientHandlers)
   else attempt.room.enter(session.pump.clientHandlers)
   if (early !== undefined) session.pump.fail(early)
-  return await session.run()
+  const { operation } = stream.target
+  deps.metrics.requests.inc({ code: '101', kind: kindOf(operation) })
+  deps.metrics.sessionsActive.inc({ operation })
+  try {
+    return await session.run()
+  } finally {
+    deps.metrics.sessionsActive.dec({ operation })
+  }
+}
+
+function kindOf(operation: StreamTarget['operation']): 'exec' | 'attach' {
+  return operation === 'Exec' ? 'exec' : 'attach'
 }
 
 /** The end of an attempt that never became a session. */
 async function refuse(
+  deps: StreamDeps,
   stream: StreamRequest,
   attempt: Attempt,
   error: unknown,
 ): Promise<SessionEnd> {
   const status = statusOf(error)
+  deps.metrics.requests.inc({
+    code: String(status.code ?? 500),
+    kind: kindOf(stream.target.operation),
+  })
   attempt.upstream?.abort('the session was not opened')
   if (attempt.client === undefined) refuseUpgrade(stream.socket, status)
   else {
@@ -321,7 +338,6 @@ export async function serveStream(deps: StreamDeps, stream: StreamRequest): Prom
     waitedMs: 0,
   }
   const log = deps.log.child({ session: attempt.id, user: user.username, ...target })
-  deps.metrics.sessionsActive.inc({ operation: target.operation })
   try {
     let end: SessionEnd
     try {
@@ -332,7 +348,7 @@ export async function serveStream(deps: StreamDeps, stream: StreamRequest): Prom
         { reason: errorText(error), cause: cause === undefined ? undefined : errorText(cause) },
         'session refused',
       )
-      end = await refuse(stream, attempt, error)
+      end = await refuse(deps, stream, attempt, error)
     }
     deps.metrics.sessionsEnded.inc({ outcome: end.outcome })
     await attempt.recording?.seal(end)
@@ -340,7 +356,5 @@ export async function serveStream(deps: StreamDeps, stream: StreamRequest): Prom
   } catch (error) {
     // The record could not be sealed; its lease runs out and it is sealed as unclean.
     log.error({ reason: errorText(error) }, 'session record was not sealed')
-  } finally {
-    deps.metrics.sessionsActive.dec({ operation: target.operation })
   }
 }

@@ -34,7 +34,7 @@ export function createMetrics(version: string, policyAgeMs: () => number): Metri
     registry,
     requests: new Counter({
       name: 'podgate_requests_total',
-      help: 'Requests answered, by HTTP code and by kind: passThrough, exec, attach, console, refused.',
+      help: 'Requests answered, by HTTP code (101 for streams that were opened) and by kind: passThrough, exec, attach, console, refused.',
       labelNames: ['code', 'kind'] as const,
       registers,
     }),
