@@ -110,16 +110,16 @@ function isOurs(ticket: ApprovalTicket, request: ApprovalRequest): boolean {
 export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
   const { client, onError } = options
   const now = options.now ?? Date.now
-  const watchers = new Set<(request: ApprovalRequest) => void>()
+  const watchers = new Set<(request: ApprovalRequest, isGone: boolean) => void>()
 
   const reflector = createReflector<ApprovalRequest>({
     client,
     path: `${GROUP_PATH}/${plural}`,
     onError,
     onChange(type, request) {
-      if (type === 'delete') return
-      for (const watcher of watchers) watcher(request)
-      settle(request)
+      const isGone = type === 'delete'
+      for (const watcher of watchers) watcher(request, isGone)
+      if (!isGone) settle(request)
     },
   })
 
@@ -179,6 +179,16 @@ export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
   function look(ticket: ApprovalTicket, request: ApprovalRequest): ApprovalVerdict {
     if (!isOurs(ticket, request)) return { state: 'Revoked' }
     return verdictOf(judge(request, now(), ticket.requirement))
+  }
+
+  /** Straight from the API server; a request that is gone is as good as revoked. */
+  async function recheck(ticket: ApprovalTicket): Promise<ApprovalVerdict> {
+    try {
+      return look(ticket, await read(ticket.namespace, ticket.name))
+    } catch (error) {
+      if (isUpstreamCode(error, 404)) return { state: 'Revoked' }
+      throw error
+    }
   }
 
   async function findOrCreate(binding: Binding, demand: ApprovalDemand): Promise<ApprovalRequest> {
@@ -258,10 +268,15 @@ export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
     },
     async wait(ticket, timeoutMs, signal) {
       const decided = Promise.withResolvers<ApprovalVerdict>()
-      const check = (request: ApprovalRequest): void => {
-        const { name, namespace } = request.metadata
+      const check = (request: ApprovalRequest, isGone = false): void => {
+        const { name, namespace, uid } = request.metadata
         if (name !== ticket.name || namespace !== ticket.namespace) return
-        const verdict = look(ticket, request)
+        if (uid !== ticket.uid || isGone) {
+          // The watch may be behind and speak of an earlier request of this name; ask what is true.
+          recheck(ticket).then(decide, (error: unknown) => onError(`${name}: ${errorText(error)}`))
+        } else decide(look(ticket, request))
+      }
+      const decide = (verdict: ApprovalVerdict): void => {
         if (verdict.state !== 'Pending') decided.resolve(verdict)
       }
       const giveUp = (): void => decided.resolve({ state: 'Pending' })

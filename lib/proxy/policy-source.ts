@@ -30,6 +30,7 @@ export interface PolicySourceOptions {
   client: ApiClient
   checkMasking: CompileContext['checkMasking']
   onError(message: string): void
+  now?: () => number
 }
 
 const MAX_AGE_MS = 15_000
@@ -66,6 +67,7 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
     return createReflector<T>({
       client,
       path: `${GROUP_PATH}/${plural}`,
+      ...(options.now === undefined ? {} : { now: options.now }),
       onError,
       onChange(type, raw) {
         const object: T = { ...raw, kind }

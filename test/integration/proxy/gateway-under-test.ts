@@ -53,6 +53,8 @@ export interface GatewayUnderTest {
   /** Responses that were begun, the latest last. */
   readonly responses: ServerResponse[]
   readonly ground: Ground
+  /** Runs ahead of the real time by so much, for the age of policies. */
+  readonly clock: { aheadMs: number }
   /** A client that goes about it as kubectl does: one wire, then the other. */
   kubectl(person: Person, first?: Wire): ExecDialer
   /** As on SIGTERM. */
@@ -139,7 +141,13 @@ export async function startGatewayUnderTest(
   const log: string[] = []
   const rules = createMaskRules()
   const onError = (message: string): void => void log.push(message)
-  const policies = createPolicySource({ client, checkMasking: rules.check, onError })
+  const clock = { aheadMs: 0 }
+  const policies = createPolicySource({
+    client,
+    checkMasking: rules.check,
+    onError,
+    now: () => Date.now() + clock.aheadMs,
+  })
   const desk = createApprovalDesk({ client, onError })
   const metrics = createMetrics('test', () => policies.ageMs())
   const stop = new AbortController()
@@ -178,6 +186,7 @@ export async function startGatewayUnderTest(
     ground,
     clients,
     responses,
+    clock,
     ca: pki.authority.certificate,
     kubectl: (person, first = 'WebSocket') =>
       createExecDialer({

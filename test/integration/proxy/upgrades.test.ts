@@ -33,7 +33,6 @@ afterEach(async () => {
 })
 
 const EXEC = `${POD_PATH}/exec?command=id&stdout=true&stderr=true`
-const ATTACH = `${POD_PATH}/attach?stdout=true`
 const SPDY = ['Connection: Upgrade', 'Upgrade: SPDY/3.1']
 const V4 = 'X-Stream-Protocol-Version: v4.channel.k8s.io'
 const WEBSOCKET = [
