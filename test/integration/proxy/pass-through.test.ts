@@ -1,8 +1,6 @@
 /** The rest of the Kubernetes API: byte for byte, at once, and never more of it held than needed. */
 import { createHash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { request as httpsRequest } from 'node:https'
 import { gzipSync } from 'node:zlib'
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
@@ -15,6 +13,7 @@ import {
   type GatewayUnderTest,
   type Ground,
 } from './gateway-under-test.ts'
+import { askGateway, type Answered } from './ask-gateway.ts'
 import { RawClient, signedHead } from './raw-client.ts'
 
 let ground: Ground
@@ -49,32 +48,11 @@ function serve(handler: (request: IncomingMessage, response: ServerResponse) => 
   }
 }
 
-interface Answered {
-  code: number
-  headers: IncomingMessage['headers']
-  body: Buffer
-}
-
 async function ask(
   options: { method?: string; headers?: Record<string, string>; query?: string } = {},
   body?: Uint8Array,
 ): Promise<Answered> {
-  const request = httpsRequest({
-    host: '127.0.0.1',
-    port: under.port,
-    ca: under.ca,
-    path: PATH + (options.query ?? ''),
-    method: options.method ?? 'GET',
-    headers: { authorization: ground.people.bearer('ana'), ...options.headers },
-    agent: false,
-  })
-  request.end(body)
-  const [response] = (await once(request, 'response')) as [IncomingMessage]
-  return {
-    code: response.statusCode ?? 0,
-    headers: response.headers,
-    body: await readBytes(response),
-  }
+  return await askGateway(under, ground, PATH, options, body)
 }
 
 async function openRaw(start: string, ...lines: string[]): Promise<RawClient> {
