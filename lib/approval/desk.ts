@@ -67,6 +67,8 @@ const { group, version, plural } = APPROVAL_REQUEST
 const GROUP_PATH = `/apis/${group}/${version}`
 const SWEEP_MS = 2000
 const MAX_ATTEMPTS = 10
+/** After that the API server itself will say what is wrong. */
+const FIRST_LIST_MS = 3000
 /** Finished requests are kept for people to look at, then removed; the transcript keeps the facts. */
 const KEEP_MS = 24 * 3600_000
 
@@ -194,6 +196,8 @@ export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
   async function findOrCreate(binding: Binding, demand: ApprovalDemand): Promise<ApprovalRequest> {
     const { namespace } = binding.target
     const digest = requestDigest(binding)
+    // Right after a start: without the first list, each name that is taken would cost a conflict.
+    await reflector.ready(AbortSignal.timeout(FIRST_LIST_MS)).catch(() => undefined)
     const known = reflector.items().filter(({ metadata }) => metadata.namespace === namespace)
     const isOpen = (request: ApprovalRequest): boolean => {
       const { state } = judge(request, now(), demand)

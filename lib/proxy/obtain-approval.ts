@@ -89,6 +89,8 @@ export async function spendApproval(
   const spent = await desk.consume(ticket, session)
   if (spent.state !== 'Approved') throw refusalOf(ticket, spent)
   const by = spent.by.map(({ username }) => username).join(' and ')
+  // Before the line: who reads it may type at once, while the pod is still being dialled.
+  room?.keep()
   room?.say(approvedLine(by, spent.by[0]?.reason ?? '', spent.until, session))
   return spent
 }

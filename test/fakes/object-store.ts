@@ -14,6 +14,7 @@ export interface StoredObject {
     resourceVersion?: string
     generation?: number
     creationTimestamp?: string
+    labels?: Record<string, string>
   }
   spec?: unknown
   status?: unknown

@@ -208,11 +208,11 @@ describe('the pod that was admitted is the pod that is reached', () => {
     ['ended', pod('pod-1', { status: { phase: 'Succeeded' } })],
   ])('when it was %s meanwhile, nothing of it is shown', async (_name, other) => {
     for (const wire of ['WebSocket', 'SPDY'] as const) {
-      under.cluster.objects.put('pods', pod('pod-1') as never)
+      under.cluster.objects.put('pods', pod('pod-1'))
       const take = accept(() => under.cluster.sessions)
       under.cluster.upgrade = async (socket, request, bytes) => {
         // After admission and before the second look.
-        under.cluster.objects.put('pods', other as never)
+        under.cluster.objects.put('pods', other)
         await take(socket, request, bytes)
         under.cluster.sessions.at(-1)?.write('stdout', Buffer.from('of the wrong pod'))
       }
@@ -248,10 +248,7 @@ describe('the pod that was admitted is the pod that is reached', () => {
 describe('what is refused is refused before anything is dialled:', () => {
   it('two containers and none named, in the words of kubectl', async () => {
     const containers = [{ name: 'main' }, { name: 'side' }]
-    under.cluster.objects.put(
-      'pods',
-      pod('pod-1', { spec: { nodeName: 'n1', containers } }) as never,
-    )
+    under.cluster.objects.put('pods', pod('pod-1', { spec: { nodeName: 'n1', containers } }))
     const { httpCode, status } = await refusalOf({ container: '' })
     expect(httpCode).toBe(400)
     expect(status.message).toContain(

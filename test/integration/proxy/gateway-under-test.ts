@@ -23,6 +23,7 @@ import { createMetrics, type Metrics } from '../../../lib/telemetry/metrics.ts'
 import { eventually } from '../../fakes/eventually.ts'
 import { createMemoryStore, type MemoryStore } from '../../fakes/memory-store.ts'
 import { createTestPki, type TestPki } from '../../fakes/scripted-api-server.ts'
+import type { StoredObject } from '../../fakes/object-store.ts'
 import { ScriptedCluster } from '../../fakes/scripted-cluster.ts'
 import { startPeople, type People, type Person } from './people.ts'
 
@@ -64,7 +65,7 @@ export interface GatewayUnderTest {
 
 export const POD_PATH = '/api/v1/namespaces/shop/pods/web-0'
 
-export function pod(uid: string, changes: Record<string, unknown> = {}): object {
+export function pod(uid: string, changes: Partial<StoredObject> = {}): StoredObject {
   return {
     metadata: { name: 'web-0', namespace: 'shop', uid, labels: { app: 'web' } },
     spec: { nodeName: 'n1', containers: [{ name: 'main', image: 'web:1' }] },
@@ -96,7 +97,7 @@ export const NEEDS_APPROVAL: Partial<AccessPolicy['spec']> = {
 async function startCluster(pki: TestPki, policies: AccessPolicy[]): Promise<ScriptedCluster> {
   const cluster = await ScriptedCluster.start(pki)
   cluster.objects.put('namespaces', { metadata: { name: 'shop' } })
-  cluster.objects.put('pods', pod('pod-1') as never)
+  cluster.objects.put('pods', pod('pod-1'))
   for (const object of policies) cluster.objects.put('accesspolicies', object)
   return cluster
 }
