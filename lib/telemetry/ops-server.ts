@@ -16,13 +16,16 @@ export interface OpsServerOptions {
   registry: Registry
   readiness: HealthCheck[]
   onUnready?(name: string, reason: unknown): void
+  /** How long a check may take. */
+  checkTimeoutMs?: number
 }
 
 const CHECK_TIMEOUT_MS = 2000
 
-async function passes(check: HealthCheck): Promise<unknown> {
+/** Undefined, or why not. */
+async function failureOf(check: HealthCheck, timeoutMs: number): Promise<unknown> {
   const timeout = Promise.withResolvers<never>()
-  const timer = setTimeout(() => timeout.reject(new Error('timed out')), CHECK_TIMEOUT_MS)
+  const timer = setTimeout(() => timeout.reject(new Error('timed out')), timeoutMs)
   try {
     await Promise.race([check.check(), timeout.promise])
     return undefined
@@ -46,8 +49,9 @@ async function report(
   checks: HealthCheck[],
   options: OpsServerOptions,
 ): Promise<{ ok: boolean; text: string }> {
+  const timeoutMs = options.checkTimeoutMs ?? CHECK_TIMEOUT_MS
   const results = await Promise.all(
-    checks.map(async (check) => ({ name: check.name, failure: await passes(check) })),
+    checks.map(async (check) => ({ name: check.name, failure: await failureOf(check, timeoutMs) })),
   )
   for (const { name, failure } of results)
     if (failure !== undefined) options.onUnready?.(name, failure)
@@ -63,21 +67,26 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://localhost')
+  // Compared as it came: a URL parser would make other paths of `//livez` and of `..`.
+  const [path = '', query = ''] = (request.url ?? '').split('?', 2)
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     sendText(response, 405, 'only GET\n')
-  } else if (url.pathname === '/livez') {
+  } else if (path === '/livez') {
     sendText(response, 200, 'ok\n')
-  } else if (url.pathname === '/metrics') {
+  } else if (path === '/metrics') {
     sendText(response, 200, await options.registry.metrics(), 'text/plain; version=0.0.4')
-  } else if (url.pathname === '/readyz' || url.pathname.startsWith('/readyz/')) {
-    const wanted = url.pathname.slice('/readyz/'.length)
+  } else if (path === '/readyz' || path.startsWith('/readyz/')) {
+    const wanted = path.slice('/readyz/'.length)
     const checks =
       wanted === '' ? options.readiness : options.readiness.filter(({ name }) => name === wanted)
     if (checks.length === 0) sendText(response, 404, 'no such check\n')
     else {
       const { ok, text } = await report(checks, options)
-      sendText(response, ok ? 200 : 503, ok && !url.searchParams.has('verbose') ? 'ok\n' : text)
+      sendText(
+        response,
+        ok ? 200 : 503,
+        ok && !new URLSearchParams(query).has('verbose') ? 'ok\n' : text,
+      )
     }
   } else sendText(response, 404, 'try /metrics, /livez or /readyz?verbose\n')
 }
