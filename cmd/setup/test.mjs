@@ -23,13 +23,16 @@ const jest = (name, args) => ({
   command: ['jest', ...args, '--json', `--outputFile=${join(reports, `${name}.json`)}`],
   jest: true,
 })
+/** Jest would leave one core of two idle; most of these tests wait for sockets. */
+const PARALLEL = ['--maxWorkers=2']
+
 const STEPS = [
   { name: 'format', command: ['prettier', '--check', '--log-level=warn', '.'] },
   { name: 'lint', command: ['oxlint', '--deny-warnings', '--quiet'] },
   { name: 'types', command: ['tsc', '--noEmit'] },
   { name: 'generated', command: ['node', 'cmd/setup/generate.ts', '--check'] },
-  jest('unit', ['test/unit', 'test/conformance', 'test/house']),
-  jest('integration', ['test/integration']),
+  jest('unit', ['test/unit', 'test/conformance', 'test/house', ...PARALLEL]),
+  jest('integration', ['test/integration', ...PARALLEL]),
   jest('e2e', ['--config', 'jest.e2e.config.json', '--runInBand']),
 ]
 

@@ -28,7 +28,7 @@ const open: Setup[] = []
 afterEach(async () => {
   for (const setup of open.splice(0)) {
     setup.store.mode = 'up'
-    for (const seq of [...setup.store.held]) setup.store.answer(seq)
+    for (const seq of setup.store.held) setup.store.answer(seq)
     setup.upstream.closeFromPeer({ kind: 'lost', detail: 'test over' })
     await setup.recording.seal(await setup.end)
   }
@@ -131,7 +131,7 @@ describe('a session from its first byte to its end', () => {
     await until(() => store.held.length > 0)
     expect(client.written).toEqual({})
     store.holding = false
-    for (const seq of [...store.held]) store.answer(seq)
+    for (const seq of store.held) store.answer(seq)
     await until(() => client.written['stdout'] === 'secret plan\n')
     upstream.send('error', SUCCESS)
     upstream.closeFromPeer({ kind: 'clean', detail: '' })
@@ -231,7 +231,7 @@ describe('back-pressure', () => {
     expect(upstream.paused).toBe(true)
     store.holding = false
     await until(() => {
-      for (const seq of [...store.held]) store.answer(seq)
+      for (const seq of store.held) store.answer(seq)
       return !upstream.paused
     })
   })
