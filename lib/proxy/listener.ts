@@ -18,13 +18,15 @@ export interface ListenerOptions {
   key: string | Buffer
   onRequest(request: IncomingMessage, response: ServerResponse): void
   onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** For a TLS handshake, and again for a request's head; default 10 s. */
+  patienceMs?: number
 }
 
 /** kubectl puts the command into the URL; upstream's own test sends 20,000 characters. */
 const MAX_HEADER_BYTES = 64 * 1024
-const HEADERS_TIMEOUT_MS = 10_000
-/** Node's own 30 s would let a slow head live for 40 s. */
-const TIMEOUT_CHECK_MS = 2_000
+const PATIENCE_MS = 10_000
+/** Of it, how often Node looks: its own 30 s would let a slow head live for 40 s. */
+const CHECKS_PER_PATIENCE = 5
 /** Above Go's 90 s idle time, so that clients never write into a closing connection. */
 const KEEP_ALIVE_MS = 95_000
 const MAX_HEADERS = 200
@@ -86,15 +88,16 @@ function note(underWay: UnderWay, socket: Duplex, response: ServerResponse): voi
 
 export function createListener(options: ListenerOptions): Server {
   const underWay: UnderWay = new WeakMap()
+  const patienceMs = options.patienceMs ?? PATIENCE_MS
   const server = createServer({
     cert: options.cert,
     key: options.key,
     minVersion: 'TLSv1.2',
     ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: HEADERS_TIMEOUT_MS,
+    handshakeTimeout: patienceMs,
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    headersTimeout: patienceMs,
+    connectionsCheckingInterval: patienceMs / CHECKS_PER_PATIENCE,
     // Uploads and held streams may take any time; heads may not.
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,

@@ -205,6 +205,10 @@ describe('the pod that was admitted is the pod that is reached', () => {
         },
       }),
     ],
+    [
+      'replaced by one that says it has the same container',
+      pod('pod-2', { status: pod('pod-1').status }),
+    ],
     ['ended', pod('pod-1', { status: { phase: 'Succeeded' } })],
   ])('when it was %s meanwhile, nothing of it is shown', async (_name, other) => {
     for (const wire of ['WebSocket', 'SPDY'] as const) {
