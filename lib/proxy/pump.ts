@@ -60,9 +60,13 @@ export interface Pump {
   appendStatus(status: Uint8Array): void
 }
 
-/** Bytes between the pod and the person's socket above which the pod has to wait. */
-const HIGH_WATER_BYTES = 640 * 1024
-const LOW_WATER_BYTES = 320 * 1024
+/**
+ * Bytes between the pod and the person's socket above which the pod has to wait. With what one read
+ * of a socket still brings it stays below 1 MiB; lower, and the recorder could not keep two full
+ * frames on their way.
+ */
+const HIGH_WATER_BYTES = 896 * 1024
+const LOW_WATER_BYTES = 512 * 1024
 const MAX_STATUS_BYTES = 64 * 1024
 /** How long output must be quiet before bytes held back by the masker are let go. */
 const QUIET_MS = 25

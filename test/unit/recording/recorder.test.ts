@@ -118,7 +118,7 @@ describe('releasing', () => {
   })
 
   it('stores what a stream of one-byte entries holds in few frames', async () => {
-    const { store, released, append } = await open()
+    const { store, released, append } = await open({ frameBytes: 256 * 1024 })
     store.holding = true
     for (let index = 0; index < 5000; index++) append('x')
     for (let seq = 0; seq < 3; seq++) {
