@@ -11,7 +11,7 @@ import { createApiClient } from '../../lib/kube/api-client.ts'
 import { createExecDialer } from '../../lib/kube/dial-exec.ts'
 import { loadEndpoint } from '../../lib/kube/endpoint.ts'
 import { createGateway } from '../../lib/proxy/gateway.ts'
-import { createListener, listen } from '../../lib/proxy/listener.ts'
+import { closeListener, createListener, listen } from '../../lib/proxy/listener.ts'
 import { createMaskRules } from '../../lib/proxy/mask-rules.ts'
 import { draining } from '../../lib/proxy/messages.ts'
 import { createPolicySource } from '../../lib/proxy/policy-source.ts'
@@ -160,18 +160,13 @@ export async function startGateway(
     url: `https://${host}:${bound}`,
     async close() {
       stop.abort(draining())
-      listener.close()
-      const patience = AbortSignal.timeout(DRAIN_MS)
-      await Promise.race([
-        gateway.drained(),
-        new Promise<void>((resolve) => patience.addEventListener('abort', () => resolve())),
-      ])
+      await closeListener(listener, () => gateway.drained(), DRAIN_MS)
       policies.close()
       desk.close()
       preparation.stop()
       await orphans.stop()
       authenticator.close()
-      await Promise.all([closeServer(listener), closeServer(ops)])
+      await closeServer(ops)
       client.close()
       await store.close()
     },

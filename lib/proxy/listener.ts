@@ -86,6 +86,9 @@ function note(underWay: UnderWay, socket: Duplex, response: ServerResponse): voi
   response.once('close', () => owed.delete(response))
 }
 
+/** Node forgets a connection once it is upgraded; it has to be closed all the same. */
+const connections = new WeakMap<NetServer, Set<Duplex>>()
+
 export function createListener(options: ListenerOptions): Server {
   const underWay: UnderWay = new WeakMap()
   const patienceMs = options.patienceMs ?? PATIENCE_MS
@@ -107,7 +110,11 @@ export function createListener(options: ListenerOptions): Server {
     requireHostHeader: false,
   })
   server.maxHeadersCount = MAX_HEADERS
+  const open = new Set<Duplex>()
+  connections.set(server, open)
   server.on('secureConnection', (socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
     socket.on('error', () => socket.destroy())
     socket.setKeepAlive(true, 15_000)
   })
@@ -156,4 +163,33 @@ export async function listen(server: NetServer, host: string, port: number): Pro
       resolve(typeof address === 'object' && address !== null ? address.port : port)
     })
   })
+}
+
+/** After its connections were cut a session only has to be sealed. */
+const SEAL_MS = 5000
+
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, ms)
+  await Promise.race([work, late.promise])
+  clearTimeout(timer)
+}
+
+/**
+ * Takes no new connections, gives those there are `patienceMs` to come to their
+ * end, then cuts them: a client that has stopped reading must not keep the
+ * gateway, and with it all other records, from being closed in time.
+ */
+export async function closeListener(
+  server: Server,
+  drained: () => Promise<void>,
+  patienceMs: number,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  await within(patienceMs, drained())
+  server.closeAllConnections()
+  for (const socket of connections.get(server) ?? []) socket.destroy()
+  await within(SEAL_MS, drained())
+  await closed
 }

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { ExecTarget, Wire } from '../../../lib/kube/dial-exec.ts'
 import type { SessionDocument } from '../../../lib/recording/session-document.ts'
 import { observe, type Observed } from '../../conformance/observe.ts'
-import { eventually } from '../../fakes/eventually.ts'
+import { eventually, settled } from '../../fakes/eventually.ts'
 import { accept } from '../../fakes/scripted-api-server.ts'
 import { refuse } from '../../fakes/scripted-cluster.ts'
 import {
@@ -17,6 +17,7 @@ import {
   type Ground,
 } from './gateway-under-test.ts'
 import type { Person } from './people.ts'
+import { RawClient, signedHead } from './raw-client.ts'
 
 let ground: Ground
 let under: GatewayUnderTest
@@ -190,6 +191,37 @@ describe('a session', () => {
     await under.gateway.drained()
     expect((await sealed()).end).not.toBeNull()
     expect(await refusalOf()).toMatchObject({ httpCode: 503 })
+  })
+})
+
+describe('a shutdown', () => {
+  it('does not wait for a client that has stopped reading, and its record is sealed', async () => {
+    const session = await under.kubectl('ana').dial(EXEC, {}, NO_SIGNAL)
+    const client = observe(session)
+    upstreamOf().write('begin')
+    await client.until(() => client.text('stdout') === 'begin')
+    session.pause()
+    const upstream = under.cluster.sessions[0]
+    for (let n = 0; n < 64; n += 1) upstream?.write('stdout', Buffer.alloc(256 * 1024, 'x'))
+    await settled(() => [...under.store.frames.values()].length)
+    under.shutDown()
+    const startedAt = performance.now()
+    await under.closeListener(200)
+    expect(performance.now() - startedAt).toBeLessThan(3000)
+    expect([under.clients.size, under.gateway.active]).toEqual([0, 0])
+    expect((await sealed()).end).not.toBeNull()
+    session.abort('test over')
+  })
+
+  it('is over at once when nothing runs, idle connections or not', async () => {
+    const idle = await RawClient.open(under)
+    idle.send(signedHead(under, 'ana', 'GET /api/v1/namespaces/shop/pods'))
+    await idle.response()
+    under.shutDown()
+    const startedAt = performance.now()
+    await under.closeListener(10_000)
+    expect(performance.now() - startedAt).toBeLessThan(1000)
+    await idle.gone()
   })
 })
 

@@ -15,7 +15,7 @@ import { createApiClient, type ApiClient } from '../../../lib/kube/api-client.ts
 import { createExecDialer, type ExecDialer, type Wire } from '../../../lib/kube/dial-exec.ts'
 import { createGateway, type Gateway } from '../../../lib/proxy/gateway.ts'
 import { createStoreGate } from '../../../lib/proxy/store-gate.ts'
-import { createListener, listen } from '../../../lib/proxy/listener.ts'
+import { closeListener, createListener, listen } from '../../../lib/proxy/listener.ts'
 import { createMaskRules } from '../../../lib/proxy/mask-rules.ts'
 import { draining } from '../../../lib/proxy/messages.ts'
 import { createPolicySource, type PolicySource } from '../../../lib/proxy/policy-source.ts'
@@ -60,6 +60,8 @@ export interface GatewayUnderTest {
   kubectl(person: Person, first?: Wire): ExecDialer
   /** As on SIGTERM. */
   shutDown(): void
+  /** What follows on `shutDown`. */
+  closeListener(patienceMs: number): Promise<void>
   close(): Promise<void>
 }
 
@@ -199,6 +201,8 @@ export async function startGatewayUnderTest(
         },
       }),
     shutDown: () => stop.abort(draining()),
+    closeListener: async (patienceMs) =>
+      await closeListener(server, () => gateway.drained(), patienceMs),
     async close() {
       store.mode = 'up'
       stop.abort(draining())
