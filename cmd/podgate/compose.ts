@@ -1,27 +1,26 @@
 /** Wires the parts of the gateway together. No decisions of its own. */
 import { readFile } from 'node:fs/promises'
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 
 import { createApprovalDesk } from '../../lib/approval/desk.ts'
 import type { GatewayConfig } from '../../lib/config/gateway-config.ts'
 import { createConsole } from '../../lib/console/api.ts'
 import { GatewayError, errorText } from '../../lib/errors/gateway-error.ts'
-import { createAuthenticator } from '../../lib/identity/authenticate.ts'
+import { createAuthenticator, type Authenticator } from '../../lib/identity/authenticate.ts'
 import { createApiClient } from '../../lib/kube/api-client.ts'
 import { createExecDialer } from '../../lib/kube/dial-exec.ts'
 import { loadEndpoint } from '../../lib/kube/endpoint.ts'
-import { createGateway } from '../../lib/proxy/gateway.ts'
+import { createGateway, type Gateway } from '../../lib/proxy/gateway.ts'
 import { closeListener, createListener, listen } from '../../lib/proxy/listener.ts'
 import { createMaskRules } from '../../lib/proxy/mask-rules.ts'
 import { draining } from '../../lib/proxy/messages.ts'
 import { createPolicySource } from '../../lib/proxy/policy-source.ts'
 import { createStoreGate } from '../../lib/proxy/store-gate.ts'
-import { createMongoStore } from '../../lib/recording/mongo-store.ts'
-import { createOrphanSealer } from '../../lib/recording/orphan.ts'
 import type { TranscriptStore } from '../../lib/recording/store.ts'
 import type { Logger } from '../../lib/telemetry/logger.ts'
-import { createMetrics } from '../../lib/telemetry/metrics.ts'
-import { createOpsServer } from '../../lib/telemetry/ops-server.ts'
+import { createMetrics, type Metrics } from '../../lib/telemetry/metrics.ts'
+import { createOpsServer, type HealthCheck } from '../../lib/telemetry/ops-server.ts'
+import { openStore } from './open-store.ts'
 
 export interface RunningGateway {
   url: string
@@ -30,26 +29,16 @@ export interface RunningGateway {
 }
 
 const MAX_POLICY_AGE_MS = 15_000
-const PREPARE_RETRY_MS = 2000
 const DRAIN_MS = 10_000
 
-/** The store may come up after the gateway; until its indexes are there the gateway is not ready. */
-function prepareStore(store: TranscriptStore, log: Logger): { isReady(): boolean; stop(): void } {
-  let ready = false
-  let timer: NodeJS.Timeout | undefined
-  function attempt(): void {
-    store.prepare().then(
-      () => {
-        ready = true
-      },
-      (error: unknown) => {
-        log.warn({ reason: errorText(error) }, 'the transcript store is not ready')
-        timer = setTimeout(attempt, PREPARE_RETRY_MS)
-      },
-    )
+async function readPem(field: string, file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    throw new GatewayError('Invalid', `${field}: ${file} cannot be read (${errorText(error)})`, {
+      cause: error,
+    })
   }
-  attempt()
-  return { isReady: () => ready, stop: () => clearTimeout(timer) }
 }
 
 async function clusterUID(client: ReturnType<typeof createApiClient>): Promise<string> {
@@ -72,52 +61,46 @@ async function closeServer(server: Server): Promise<void> {
   })
 }
 
-export async function startGateway(
+type Closers = (() => Promise<void> | void)[]
+
+async function closeAll(closers: Closers): Promise<void> {
+  for (const close of closers.toReversed()) await close()
+}
+
+/** Everything that decides and records; each part is closed by what it adds to `closers`. */
+async function openGateway(
   config: GatewayConfig,
   version: string,
   log: Logger,
-): Promise<RunningGateway> {
-  const stop = new AbortController()
+  stop: AbortSignal,
+  closers: Closers,
+): Promise<{ gateway: Gateway; readiness: HealthCheck[]; metrics: Metrics }> {
   const { kubeconfig, context } = config.cluster
   const endpoint = await loadEndpoint({
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
   })
   const client = createApiClient(endpoint)
+  closers.push(() => client.close())
+  const cluster = await clusterUID(client)
+  const { store, check, close } = openStore(config.mongodb, log)
+  closers.push(close)
   const onError = (message: string): void => log.warn({ reason: message }, 'watching the cluster')
   const rules = createMaskRules()
   const policies = createPolicySource({ client, checkMasking: rules.check, onError })
+  closers.push(() => policies.close())
   const metrics = createMetrics(version, () => policies.ageMs())
   const desk = createApprovalDesk({
     client,
     onError,
     onEnded: (result) => metrics.approvals.inc({ result }),
   })
-  const store = createMongoStore(config.mongodb)
-  const preparation = prepareStore(store, log)
-  const orphans = createOrphanSealer(store, {
-    onSealed: (session) => log.warn({ session }, 'sealed a session whose gateway went away'),
-  })
-  orphans.start()
-  const authenticator = createAuthenticator(
-    config.oidc.map(({ caFile, ...issuer }) => ({
-      ...issuer,
-      ...(caFile === undefined ? {} : { caFile }),
-    })),
-    {
-      onProviderError: (issuer, reason) =>
-        log.warn({ issuer, reason }, 'asking a sign-in provider'),
-    },
-  )
-  const consoleApp = createConsole({
-    store,
-    authenticate: async (request) =>
-      await authenticator.authenticate(request.headers.authorization),
-    auditorGroups: config.auditors.groups,
-  })
+  closers.push(() => desk.close())
+  const authenticator = openAuthenticator(config, log)
+  closers.push(() => authenticator.close())
   const gateway = createGateway({
     client,
-    clusterUID: await clusterUID(client),
+    clusterUID: cluster,
     policies,
     desk,
     dialer: createExecDialer({ endpoint, first: config.cluster.execWire }),
@@ -126,49 +109,82 @@ export async function startGateway(
     maskRules: rules.compile,
     metrics,
     log,
-    stop: stop.signal,
+    stop,
     authenticator,
-    serveConsole: (request, response) => consoleApp(request, response),
+    serveConsole: openConsole(config, store, authenticator),
   })
-  const { host, port, certFile, keyFile } = config.listen
-  const listener = createListener({
-    cert: await readFile(certFile),
-    key: await readFile(keyFile),
-    onRequest: gateway.onRequest,
-    onUpgrade: gateway.onUpgrade,
-  })
-  const ops = createOpsServer({
-    registry: metrics.registry,
-    readiness: [
-      { name: 'policies', check: () => assertFresh(policies.ageMs()) },
-      { name: 'approvals', check: () => assertFresh(desk.ageMs()) },
-      {
-        name: 'mongodb',
-        check: async () => {
-          if (!preparation.isReady())
-            throw new GatewayError('ServiceUnavailable', 'indexes are not there yet')
-          await store.ping()
-        },
-      },
-    ],
-    onUnready: (name, reason) => log.warn({ check: name, reason: errorText(reason) }, 'not ready'),
-  })
-  await listen(ops, config.metrics.host, config.metrics.port)
-  const bound = await listen(listener, host, port)
+  const readiness = [
+    { name: 'policies', check: () => assertFresh(policies.ageMs()) },
+    { name: 'approvals', check: () => assertFresh(desk.ageMs()) },
+    { name: 'mongodb', check },
+  ]
+  return { gateway, readiness, metrics }
+}
 
-  return {
-    url: `https://${host}:${bound}`,
-    async close() {
-      stop.abort(draining())
-      await closeListener(listener, () => gateway.drained(), DRAIN_MS)
-      policies.close()
-      desk.close()
-      preparation.stop()
-      await orphans.stop()
-      authenticator.close()
-      await closeServer(ops)
-      client.close()
-      await store.close()
-    },
+function openAuthenticator(config: GatewayConfig, log: Logger): Authenticator {
+  const issuers = config.oidc.map(({ caFile, ...issuer }) => ({
+    ...issuer,
+    ...(caFile === undefined ? {} : { caFile }),
+  }))
+  return createAuthenticator(issuers, {
+    onProviderError: (issuer, reason) => log.warn({ issuer, reason }, 'asking a sign-in provider'),
+  })
+}
+
+function openConsole(
+  config: GatewayConfig,
+  store: TranscriptStore,
+  authenticator: Authenticator,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const app = createConsole({
+    store,
+    authenticate: async (request) =>
+      await authenticator.authenticate(request.headers.authorization),
+    auditorGroups: config.auditors.groups,
+  })
+  return (request, response) => app(request, response)
+}
+
+/** What was opened before something failed is closed again, so that the process can end. */
+export async function startGateway(
+  config: GatewayConfig,
+  version: string,
+  log: Logger,
+): Promise<RunningGateway> {
+  const stop = new AbortController()
+  const closers: Closers = []
+  try {
+    const { host, port, certFile, keyFile } = config.listen
+    const cert = await readPem('listen.certFile', certFile)
+    const key = await readPem('listen.keyFile', keyFile)
+    const { gateway, readiness, metrics } = await openGateway(
+      config,
+      version,
+      log,
+      stop.signal,
+      closers,
+    )
+    const ops = createOpsServer({
+      registry: metrics.registry,
+      readiness,
+      onUnready: (name, reason) =>
+        log.warn({ check: name, reason: errorText(reason) }, 'not ready'),
+    })
+    closers.push(() => closeServer(ops))
+    const { onRequest, onUpgrade } = gateway
+    const listener = createListener({ cert, key, onRequest, onUpgrade })
+    closers.push(() => closeListener(listener, () => gateway.drained(), DRAIN_MS))
+    await listen(ops, config.metrics.host, config.metrics.port)
+    const bound = await listen(listener, host, port)
+    return {
+      url: `https://${host}:${bound}`,
+      async close() {
+        stop.abort(draining())
+        await closeAll(closers)
+      },
+    }
+  } catch (error) {
+    await closeAll(closers)
+    throw error
   }
 }
