@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** `podgate`: picks the command and turns its outcome into an exit code. */
 import { readFileSync } from 'node:fs'
-import { setFlagsFromString } from 'node:v8'
+
+import { restartWithSmallYoungSpace } from './young-space.ts'
 
 const USAGE = `podgate: a gateway for kubectl exec and attach
 
@@ -24,20 +25,10 @@ function version(): string {
     : 'unknown'
 }
 
-/**
- * Bytes on their way through live for milliseconds, and only a collection of the young space frees
- * them early. V8 would let that space grow to 16 MB, which our few objects do not fill, so that the
- * bytes pile up until the whole heap is marked: half of the CPU time of a bulk session
- * (docs/performance.md). It has to be said before anything is loaded.
- */
-function collectEarly(): void {
-  setFlagsFromString('--semi-space-growth-factor=1')
-}
-
 async function main([command, ...args]: string[]): Promise<number> {
   switch (command) {
     case 'serve': {
-      collectEarly()
+      restartWithSmallYoungSpace()
       const { serveCommand } = await import('./serve.ts')
       return await serveCommand(args, version())
     }
