@@ -1,4 +1,5 @@
 /** Everything the measurements run on: a sandbox of their own, one pod, three ways to it. */
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +23,15 @@ const TOKEN_SECONDS = 4 * 3600
 
 export async function openBed(signal: AbortSignal): Promise<Bed> {
   const dir = await mkdtemp(join(tmpdir(), 'podgate-bench-'))
-  const closers = [async () => await rm(dir, { recursive: true, force: true })]
+  // Also where a signal ends this process at once.
+  const onExit = (): void => rmSync(dir, { recursive: true, force: true })
+  process.once('exit', onExit)
+  const closers = [
+    async () => {
+      process.off('exit', onExit)
+      await rm(dir, { recursive: true, force: true })
+    },
+  ]
   const close = async (): Promise<void> => {
     for (let end = closers.pop(); end !== undefined; end = closers.pop()) await end()
   }

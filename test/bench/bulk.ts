@@ -69,7 +69,11 @@ async function cat(bed: Bed, route: Route, name: string, bytes: number): Promise
       'cat',
       `/tmp/${name}`,
     ],
-    { timeout: TIMEOUT_MS, env: { ...process.env, KUBERC: 'off' } },
+    {
+      timeout: TIMEOUT_MS,
+      env: { ...process.env, KUBERC: 'off' },
+      ...(bed.admin.signal === undefined ? {} : { signal: bed.admin.signal }),
+    },
   )
   const seconds = (performance.now() - begin) / 1000
   const received = Number(stdout)

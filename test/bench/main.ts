@@ -114,8 +114,13 @@ async function main(): Promise<number> {
     return 0
   }
   const asked = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.once(name, () => asked.abort(new Error('asked to end')))
+  // `on`, not `once`: the cluster's own handler leaves the end to an owner that still listens.
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (asked.signal.aborted) process.exit(130)
+      asked.abort(new Error('asked to end'))
+    })
+  }
   const bed = await openBed(asked.signal)
   try {
     const findings = await measure(bed, settings, asked.signal)

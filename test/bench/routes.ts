@@ -137,6 +137,9 @@ async function startKubectlProxy(
   const ended = new Promise<void>((resolve) => {
     child.once('close', () => resolve())
   })
+  // A signal ends this process by way of the cluster's own clean-up, which knows nothing of it.
+  const onExit = (): void => void child.kill('SIGTERM')
+  process.once('exit', onExit)
   const url = await Promise.race([
     servingUrl(child),
     ended.then(() => Promise.reject(new Error('kubectl proxy ended before it served'))),
@@ -144,6 +147,7 @@ async function startKubectlProxy(
   return {
     url,
     async close() {
+      process.off('exit', onExit)
       child.kill('SIGTERM')
       await ended
     },
