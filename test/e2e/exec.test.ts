@@ -5,8 +5,16 @@ import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
 import { kubectlVersion } from '../../lib/cluster/kubectl-versions.ts'
-import { BULK_POLICY, COLD_START_MS, bulkPod, openShop, type Shop } from './support/shop.ts'
-import type { Kubectl } from './support/kubectl.ts'
+import type { SessionDocument } from '../../lib/recording/session-document.ts'
+import {
+  BULK_POLICY,
+  COLD_START_MS,
+  bulkPod,
+  eventually,
+  openShop,
+  type Shop,
+} from './support/shop.ts'
+import type { Kubectl, RunResult } from './support/kubectl.ts'
 
 const MEGABYTES = 100
 const BIG_MS = 180_000
@@ -43,6 +51,27 @@ function kubectl(version: string): Kubectl {
 }
 
 const POD = ['-n', 'shop', 'exec', 'bulk-0']
+
+/** Reads the big file; fails unless kubectl got exactly what the gateway was given. */
+async function readBig(version: string): Promise<RunResult & { given: number }> {
+  const command = ['cat', '/tmp/big']
+  const startedAt = new Date()
+  const result = await kubectl(version)([...POD, '--', ...command], {
+    keepBytes: 0,
+    timeoutMs: BIG_MS,
+  })
+  const sessions = shop.mongo
+    .db(shop.sandbox.json.mongodb.database)
+    .collection<SessionDocument>('sessions')
+  const end = await eventually('the terminal record', async () => {
+    const [newest] = await sessions.find({ command }).sort({ startedAt: -1 }).limit(1).toArray()
+    if (newest === undefined || newest.startedAt < startedAt) return undefined
+    return newest.end ?? undefined
+  })
+  const given = end.bytes?.stdout ?? -1
+  expect(result.bytes).toBe(given)
+  return { ...result, given }
+}
 
 function* megabytes(count: number, hash: ReturnType<typeof createHash>): Generator<Buffer> {
   const block = randomBytes(1_000_000)
@@ -93,11 +122,14 @@ describe.each(['1.34', '1.29', '1.35'])('kubectl %s', (version) => {
     async () => {
       const make = `head -c ${MEGABYTES}000000 /dev/urandom > /tmp/big && sha256sum < /tmp/big`
       const made = await kubectl(version)([...POD, '--', 'sh', '-c', make])
-      const result = await kubectl(version)([...POD, '--', 'cat', '/tmp/big'], {
-        keepBytes: 0,
-        timeoutMs: BIG_MS,
-      })
-      expect(result).toMatchObject({ code: 0, bytes: MEGABYTES * 1_000_000 })
+      const whole = MEGABYTES * 1_000_000
+      let result = await readBig(version)
+      // The node itself sometimes loses the end of what a slow reader is owed, also without a gateway
+      // (kubernetes#124571). The record tells what the gateway was given.
+      for (let turn = 1; turn < 3 && result.given < whole; turn += 1) {
+        result = await readBig(version)
+      }
+      expect(result).toMatchObject({ code: 0, bytes: whole })
       expect(`${result.sha256}  -\n`).toBe(made.stdout)
     },
     BIG_MS,
