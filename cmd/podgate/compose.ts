@@ -14,7 +14,7 @@ import { createGateway, type Gateway } from '../../lib/proxy/gateway.ts'
 import { closeListener, createListener, listen } from '../../lib/proxy/listener.ts'
 import { createMaskRules } from '../../lib/proxy/mask-rules.ts'
 import { draining } from '../../lib/proxy/messages.ts'
-import { createPolicySource } from '../../lib/proxy/policy-source.ts'
+import { MAX_AGE_MS, createPolicySource } from '../../lib/proxy/policy-source.ts'
 import { createStoreGate } from '../../lib/proxy/store-gate.ts'
 import type { TranscriptStore } from '../../lib/recording/store.ts'
 import type { Logger } from '../../lib/telemetry/logger.ts'
@@ -28,7 +28,6 @@ export interface RunningGateway {
   close(): Promise<void>
 }
 
-const MAX_POLICY_AGE_MS = 15_000
 const DRAIN_MS = 10_000
 
 async function readPem(field: string, file: string): Promise<Buffer> {
@@ -50,7 +49,7 @@ async function clusterUID(client: ReturnType<typeof createApiClient>): Promise<s
 }
 
 function assertFresh(ageMs: number): void {
-  if (ageMs > MAX_POLICY_AGE_MS)
+  if (ageMs > MAX_AGE_MS)
     throw new GatewayError('ServiceUnavailable', `last confirmed ${Math.round(ageMs / 1000)} s ago`)
 }
 

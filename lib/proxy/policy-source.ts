@@ -33,7 +33,8 @@ export interface PolicySourceOptions {
   now?: () => number
 }
 
-const MAX_AGE_MS = 15_000
+/** Older knowledge of policies and approvals is no basis for a new session. */
+export const MAX_AGE_MS = 15_000
 const GROUP_PATH = '/apis/podgate.dev/v1alpha1'
 
 function statusPath({ kind, metadata }: Policy): string {
