@@ -61,17 +61,38 @@ export interface Pump {
 }
 
 /**
- * Bytes between the pod and the person's socket above which the pod has to wait. With what one read
- * of a socket still brings it stays below 1 MiB; lower, and the recorder could not keep two full
- * frames on their way.
+ * Bytes between the pod and the person's socket above which the pod has to wait. With the 64 KiB
+ * that one read of a socket still brings it stays below 1 MiB. It may go on soon after: by the time
+ * a frame has left the recorder, the next one must be full, or the store waits for us.
  */
-const HIGH_WATER_BYTES = 896 * 1024
-const LOW_WATER_BYTES = 512 * 1024
+const HIGH_WATER_BYTES = 944 * 1024
+const LOW_WATER_BYTES = 848 * 1024
 const MAX_STATUS_BYTES = 64 * 1024
 /** How long output must be quiet before bytes held back by the masker are let go. */
 const QUIET_MS = 25
 
 type Output = 'stdout' | 'stderr'
+
+/** The recorder gives out entries that lie one behind the other in memory: fewer messages, same bytes. */
+function joinNeighbours(entries: readonly Entry[]): Entry[] {
+  const joined: Entry[] = []
+  let last: Entry | undefined
+  for (const entry of entries) {
+    const { kind, data } = entry
+    if (
+      last?.kind === kind &&
+      last.data.buffer === data.buffer &&
+      last.data.byteOffset + last.data.length === data.byteOffset
+    ) {
+      const { buffer, byteOffset, length } = last.data
+      last.data = new Uint8Array(buffer, byteOffset, length + data.length)
+    } else {
+      last = { ...entry }
+      joined.push(last)
+    }
+  }
+  return joined
+}
 
 export function createPump(options: PumpOptions): Pump {
   const { client, upstream, recording, maskers, elapsedMs } = options
@@ -204,7 +225,7 @@ export function createPump(options: PumpOptions): Pump {
       upstream.start(upstreamHandlers)
     },
     release(entries) {
-      for (const { kind, data } of entries) {
+      for (const { kind, data } of joinNeighbours(entries)) {
         if (kind === 'stdout' || kind === 'stderr') client.write(kind, data)
         else if (kind === 'error') options.onStatusReleased()
       }

@@ -10,7 +10,7 @@ const LEVEL = 1
 /** Bodies are hardly larger than 2^18, so a larger window would find nothing more. */
 const WINDOW_LOG = 18
 /** Output memory is taken in pieces of this size. */
-const CHUNK_BYTES = 64 * 1024
+const CHUNK_BYTES = 128 * 1024
 /** As many as there are threads to run on. */
 const MAX_IDLE = 4
 

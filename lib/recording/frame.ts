@@ -93,7 +93,11 @@ export async function encodeFrame(
   entries: readonly Entry[],
   place: FrameOptions,
 ): Promise<DataFrame> {
-  const body = encodeBody(entries)
+  return await packFrame(layOut(entries).body, place)
+}
+
+/** Keeps no view of `body` once it has resolved with an encoding other than `raw`. */
+export async function packFrame(body: Uint8Array, place: FrameOptions): Promise<DataFrame> {
   let encoding: FrameEncoding = 'raw'
   let data = body
   if (body.length >= MIN_COMPRESS_BYTES && !looksRandom(body)) {
@@ -146,7 +150,17 @@ function unreadable(frame: DataFrame, why: string, cause?: unknown): GatewayErro
   )
 }
 
+export interface LaidOut {
+  body: Uint8Array
+  /** The same entries, with views of `body` for bytes; each begins where the one before ends. */
+  entries: Entry[]
+}
+
 export function encodeBody(entries: readonly Entry[]): Uint8Array {
+  return layOut(entries).body
+}
+
+export function layOut(entries: readonly Entry[]): LaidOut {
   const header: number[] = []
   pushVarint(header, entries.length)
   let previous = 0
@@ -163,11 +177,14 @@ export function encodeBody(entries: readonly Entry[]): Uint8Array {
   const body = Buffer.allocUnsafe(header.length + bytes)
   body.set(header, 0)
   let offset = header.length
-  for (const { data } of entries) {
+  const moved = entries.map(({ kind, atMs, data }) => {
     body.set(data, offset)
-    offset += data.length
-  }
-  return body
+    const end = offset + data.length
+    const view = body.subarray(offset, end)
+    offset = end
+    return { kind, atMs, data: view }
+  })
+  return { body, entries: moved }
 }
 
 /** Undefined when `body` was not made by `encodeBody`. Entries' data are views of `body`. */

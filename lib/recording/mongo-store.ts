@@ -31,7 +31,7 @@ export interface MongoStoreOptions {
 const SERVER_SELECTION_MS = 2_000
 /** Longer than a slow store needs (2 s a write is slow), and twice within a session's patience. */
 const OPERATION_MS = 8_000
-/** More than the inserts that fit through one server at a time. */
+/** More than the inserts that fit through one server at a time. A URI may say otherwise. */
 const MAX_CONNECTIONS = 64
 
 const SESSION_INDEXES = [
@@ -201,6 +201,13 @@ function databaseOf(uri: string): string | undefined {
   return name === undefined ? undefined : decodeURIComponent(name)
 }
 
+/** Connection string options are named in any case. What stands in them would lose to the driver's own. */
+function namesPoolSize(uri: string): boolean {
+  const at = uri.indexOf('?')
+  const names = at === -1 ? [] : [...new URLSearchParams(uri.slice(at)).keys()]
+  return names.some((name) => name.toLowerCase() === 'maxpoolsize')
+}
+
 function openClient(options: MongoStoreOptions, operationMs: number): MongoClient {
   return new MongoClient(options.uri, {
     appName: 'podgate',
@@ -216,7 +223,7 @@ function openClient(options: MongoStoreOptions, operationMs: number): MongoClien
     connectTimeoutMS: options.serverSelectionMs ?? SERVER_SELECTION_MS,
     waitQueueTimeoutMS: operationMs,
     socketTimeoutMS: operationMs,
-    maxPoolSize: MAX_CONNECTIONS,
+    ...(namesPoolSize(options.uri) ? {} : { maxPoolSize: MAX_CONNECTIONS }),
     ignoreUndefined: true,
     promoteBuffers: true,
   })

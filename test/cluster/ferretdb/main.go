@@ -19,6 +19,11 @@ import (
 	"github.com/FerretDB/FerretDB/ferretdb"
 )
 
+// A document of a transcript takes 100 KiB and more. In pages of 4 KiB, SQLite's
+// default, that is a chain of dozens, each with its header and checksum in the
+// log; and the log is copied back every 1,000 pages.
+const pageSize = "32768"
+
 func main() {
 	listen := flag.String("listen", "127.0.0.1:27017", "TCP address to serve the MongoDB wire protocol on")
 	data := flag.String("data", "", "folder for the SQLite files (must exist)")
@@ -33,7 +38,7 @@ func main() {
 		Listener:  ferretdb.ListenerConfig{TCP: *listen},
 		Logger:    logger,
 		Handler:   "sqlite",
-		SQLiteURL: "file:" + *data + "/",
+		SQLiteURL: "file:" + *data + "/?_pragma=page_size(" + pageSize + ")",
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ferretdb:", err)
