@@ -2,7 +2,7 @@
 /** `podgate`: picks the command and turns its outcome into an exit code. */
 import { readFileSync } from 'node:fs'
 
-import { restartWithSmallYoungSpace } from './young-space.ts'
+import { restartWithHeapFlags } from './heap-flags.ts'
 
 const USAGE = `podgate: a gateway for kubectl exec and attach
 
@@ -28,7 +28,7 @@ function version(): string {
 async function main([command, ...args]: string[]): Promise<number> {
   switch (command) {
     case 'serve': {
-      restartWithSmallYoungSpace()
+      restartWithHeapFlags()
       const { serveCommand } = await import('./serve.ts')
       return await serveCommand(args, version())
     }
