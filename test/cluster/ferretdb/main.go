@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -47,6 +48,9 @@ func main() {
 	// Documents of a transcript are large and short-lived; collecting less often
 	// saves a fifth of the CPU time for some 40 MB of memory.
 	debug.SetGCPercent(400)
+	// SQLite writes one thing after another, and FerretDB answers one client here:
+	// a second thread would mostly look for work, on a processor that others need.
+	runtime.GOMAXPROCS(1)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	go keepIDsIndexed(ctx, *data, logger)
