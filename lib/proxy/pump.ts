@@ -16,6 +16,7 @@ import type { Recording } from '../recording/recorder.ts'
 import type { StreamName } from '../streams/channel.ts'
 import type { CloseInfo, StreamHandlers, StreamSession } from '../streams/session.ts'
 import { createEchoWatch } from './echo.ts'
+import { joinNeighbours } from './join-neighbours.ts'
 
 export interface PumpEnd {
   /** Who ended it. */
@@ -72,27 +73,6 @@ const MAX_STATUS_BYTES = 64 * 1024
 const QUIET_MS = 25
 
 type Output = 'stdout' | 'stderr'
-
-/** The recorder gives out entries that lie one behind the other in memory: fewer messages, same bytes. */
-function joinNeighbours(entries: readonly Entry[]): Entry[] {
-  const joined: Entry[] = []
-  let last: Entry | undefined
-  for (const entry of entries) {
-    const { kind, data } = entry
-    if (
-      last?.kind === kind &&
-      last.data.buffer === data.buffer &&
-      last.data.byteOffset + last.data.length === data.byteOffset
-    ) {
-      const { buffer, byteOffset, length } = last.data
-      last.data = new Uint8Array(buffer, byteOffset, length + data.length)
-    } else {
-      last = { ...entry }
-      joined.push(last)
-    }
-  }
-  return joined
-}
 
 export function createPump(options: PumpOptions): Pump {
   const { client, upstream, recording, maskers, elapsedMs } = options

@@ -9,6 +9,7 @@ import {
   encodeBody,
   encodeFrame,
   frameId,
+  layOut,
   looksRandom,
   type DataFrame,
   type Entry,
@@ -75,6 +76,22 @@ describe('the body of a frame', () => {
         expect(plain(decodeBody(encodeBody(entries)))).toEqual(plain(entries))
       }),
       { seed: 20261122 },
+    )
+  })
+
+  it('gives the entries back as views of it, one behind the other', () => {
+    fc.assert(
+      fc.property(anyEntries, (entries) => {
+        const { body, entries: moved } = layOut(entries)
+        expect(plain(moved)).toEqual(plain(entries))
+        let end = moved[0]?.data.byteOffset ?? 0
+        for (const { data } of moved) {
+          expect(data.buffer).toBe(body.buffer)
+          expect(data.byteOffset).toBe(end)
+          end += data.length
+        }
+        if (moved.length > 0) expect(end).toBe(body.byteOffset + body.length)
+      }),
     )
   })
 
