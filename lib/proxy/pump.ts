@@ -13,10 +13,12 @@ import type { GatewayError } from '../errors/gateway-error.ts'
 import type { Masker } from '../masking/masker.ts'
 import type { Entry } from '../recording/frame.ts'
 import type { Recording } from '../recording/recorder.ts'
+import { systemTimers } from '../recording/timers.ts'
 import type { StreamName } from '../streams/channel.ts'
 import type { CloseInfo, StreamHandlers, StreamSession } from '../streams/session.ts'
 import { createEchoWatch } from './echo.ts'
 import { joinNeighbours } from './join-neighbours.ts'
+import { createResizeRelay } from './resize.ts'
 
 export interface PumpEnd {
   /** Who ended it. */
@@ -81,6 +83,10 @@ export function createPump(options: PumpOptions): Pump {
   const statusParts: Uint8Array[] = []
   const endedOutputs = new Set<StreamName>()
   const failure = Promise.withResolvers<GatewayError>()
+  const resize = createResizeRelay((data) => {
+    upstream.write('resize', data)
+    recording.append({ kind: 'resize', atMs: elapsedMs(), data })
+  }, systemTimers)
   let statusBytes = 0
   let ended = false
   let paused = false
@@ -91,6 +97,7 @@ export function createPump(options: PumpOptions): Pump {
     if (ended) return
     ended = true
     clearTimeout(quietTimer)
+    resize.stop()
     options.onEnd({ ...result, status: Buffer.concat(statusParts) })
   }
 
@@ -181,10 +188,7 @@ export function createPump(options: PumpOptions): Pump {
         counts.stdin += data.length
         echo.typed(data)
         if (!upstream.write('stdin', data)) client.pause()
-      } else if (channel === 'resize') {
-        upstream.write('resize', data)
-        recording.append({ kind: 'resize', atMs: elapsedMs(), data })
-      }
+      } else if (channel === 'resize') resize.push(data)
     },
     onEnd(channel) {
       if (channel === 'stdin') upstream.end('stdin')

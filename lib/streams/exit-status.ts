@@ -7,7 +7,7 @@
  * Source: k8s.io/client-go tools/remotecommand/v4.go (errorDecoderV4).
  * May import: errors.
  */
-import { SUCCESS_STATUS, type Status, type StatusCause } from '../errors/status.ts'
+import { type Status, type StatusCause } from '../errors/status.ts'
 
 /** `metav1.Status.reason` of a command that ended with another code than 0. */
 export const NON_ZERO_EXIT_CODE = 'NonZeroExitCode'
@@ -105,23 +105,6 @@ function failureOf(value: object): Status {
     ...(typeof reason === 'string' ? { reason } : {}),
     ...(causes.length > 0 ? { details: { causes } } : {}),
     ...(typeof code === 'number' ? { code } : {}),
-  }
-}
-
-/** The Status that makes kubectl exit with `code`; 0 is success. */
-export function exitCodeStatus(code: number): Status {
-  if (!Number.isInteger(code) || code < 0 || code > MAX_EXIT_CODE) {
-    throw new RangeError(`exit code ${code} is not from 0 to 255`)
-  }
-  if (code === 0) return SUCCESS_STATUS
-  return {
-    kind: 'Status',
-    apiVersion: 'v1',
-    metadata: {},
-    status: 'Failure',
-    message: `command terminated with non-zero exit code: exit status ${code}`,
-    reason: NON_ZERO_EXIT_CODE,
-    details: { causes: [{ reason: EXIT_CODE_CAUSE, message: String(code) }] },
   }
 }
 

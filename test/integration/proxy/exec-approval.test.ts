@@ -304,7 +304,7 @@ describe('a terminal waits in the session', () => {
     const pods = observe(under.cluster.sessions[0] as StreamSession)
     await pods.until(() => pods.received('stdin') > 0)
     expect(pods.text('stdin')).toBe('ls\n')
-    expect(pods.text('resize')).toBe('{"Width":80,"Height":24}')
+    expect(pods.text('resize')).toBe('{"Width":80,"Height":24}\n')
     under.cluster.sessions[0]?.write('stdout', Buffer.from('file'))
     await screen.until(() => screen.text('stdout').endsWith('file'))
     expect(conditions(name)).toEqual(['Approved', 'Consumed'])

@@ -251,7 +251,7 @@ it('half-close and window sizes reach the pod', async () => {
   const { client, upstream } = await start()
   client.send('resize', '{"Width":80,"Height":24}')
   client.handlers?.onEnd('stdin')
-  expect(upstream.log).toEqual(['write resize {"Width":80,"Height":24}', 'end stdin'])
+  expect(upstream.log).toEqual(['write resize {"Width":80,"Height":24}\n', 'end stdin'])
 })
 
 it('lets an echo go at once and other unfinished words after a pause', async () => {

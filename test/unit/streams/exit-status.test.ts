@@ -1,12 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 
-import { SUCCESS_STATUS } from '../../../lib/errors/status.ts'
-import {
-  MAX_ERROR_STREAM_BYTES,
-  encodeStatus,
-  exitCodeStatus,
-  parseErrorStream,
-} from '../../../lib/streams/exit-status.ts'
+import { MAX_ERROR_STREAM_BYTES, parseErrorStream } from '../../../lib/streams/exit-status.ts'
 
 function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text)
@@ -39,11 +33,6 @@ describe('parseErrorStream reads the exit code', () => {
       code,
       message: 'command terminated with non-zero exit code: exit status 7',
     })
-  })
-
-  it.each([1, 3, 137, 255])('%d of our own Status', (code) => {
-    const read = parseErrorStream(encodeStatus(exitCodeStatus(code)))
-    expect(read).toMatchObject({ kind: 'exit', code })
   })
 
   it('among other causes', () => {
@@ -102,15 +91,5 @@ describe('parseErrorStream never takes for success', () => {
     })),
   ])('$name', ({ input }) => {
     expect(parseErrorStream(input).kind).toBe('unparseable')
-  })
-})
-
-describe('exitCodeStatus', () => {
-  it('says success for 0', () => {
-    expect(exitCodeStatus(0)).toBe(SUCCESS_STATUS)
-  })
-
-  it.each([-1, 256, 1.5, Number.NaN])('takes no %d', (code) => {
-    expect(() => exitCodeStatus(code)).toThrow(RangeError)
   })
 })
