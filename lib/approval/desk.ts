@@ -9,6 +9,7 @@ import {
   type ApprovalRequest,
   type ApprovalRequestCondition,
 } from '../api/approval-request.generated.ts'
+import { resourcePath } from '../api/resource-path.ts'
 import { GatewayError, errorText } from '../errors/gateway-error.ts'
 import { isUpstreamCode, type ApiClient } from '../kube/api-client.ts'
 import { createReflector } from '../kube/reflector.ts'
@@ -63,8 +64,6 @@ export interface DeskOptions {
   sweepMs?: number
 }
 
-const { group, version, plural } = APPROVAL_REQUEST
-const GROUP_PATH = `/apis/${group}/${version}`
 const SWEEP_MS = 2000
 const MAX_ATTEMPTS = 10
 /** After that the API server itself will say what is wrong. */
@@ -72,9 +71,8 @@ const FIRST_LIST_MS = 3000
 /** Finished requests are kept for people to look at, then removed; the transcript keeps the facts. */
 const KEEP_MS = 24 * 3600_000
 
-function pathOf(namespace: string, name = ''): string {
-  const base = `${GROUP_PATH}/namespaces/${encodeURIComponent(namespace)}/${plural}`
-  return name === '' ? base : `${base}/${encodeURIComponent(name)}`
+function pathOf(namespace: string, name?: string): string {
+  return resourcePath(APPROVAL_REQUEST, { namespace, name })
 }
 
 function verdictOf({ state, decidedBy, untilMs }: Judgement): ApprovalVerdict {
@@ -116,7 +114,7 @@ export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
 
   const reflector = createReflector<ApprovalRequest>({
     client,
-    path: `${GROUP_PATH}/${plural}`,
+    path: resourcePath(APPROVAL_REQUEST),
     onError,
     onChange(type, request) {
       const isGone = type === 'delete'
@@ -136,7 +134,7 @@ export function createApprovalDesk(options: DeskOptions): ApprovalDesk {
     const { namespace = '', name } = request.metadata
     const body = {
       ...withConditions(request, more),
-      apiVersion: `${group}/${version}`,
+      apiVersion: `${APPROVAL_REQUEST.group}/${APPROVAL_REQUEST.version}`,
       kind: APPROVAL_REQUEST.kind,
     }
     return await client.request<ApprovalRequest>('PUT', `${pathOf(namespace, name)}/status`, {

@@ -2,8 +2,13 @@
  * The policies decisions are made on: watched, compiled once per change, and
  * refused as a basis when they may be out of date.
  */
-import type { AccessPolicy } from '../api/access-policy.generated.ts'
-import type { ClusterAccessPolicy } from '../api/cluster-access-policy.generated.ts'
+import { ACCESS_POLICY, type AccessPolicy } from '../api/access-policy.generated.ts'
+import {
+  CLUSTER_ACCESS_POLICY,
+  type ClusterAccessPolicy,
+} from '../api/cluster-access-policy.generated.ts'
+import type { ResourceInfo } from '../api/object-meta.ts'
+import { resourcePath } from '../api/resource-path.ts'
 import { policyDigest } from '../approval/binding.ts'
 import { errorText } from '../errors/gateway-error.ts'
 import type { ApiClient } from '../kube/api-client.ts'
@@ -35,21 +40,17 @@ export interface PolicySourceOptions {
 
 /** Older knowledge of policies and approvals is no basis for a new session. */
 export const MAX_AGE_MS = 15_000
-const GROUP_PATH = '/apis/podgate.dev/v1alpha1'
-
-function statusPath({ kind, metadata }: Policy): string {
-  const { namespace = '', name } = metadata
-  return kind === 'AccessPolicy'
-    ? `${GROUP_PATH}/namespaces/${namespace}/accesspolicies/${name}/status`
-    : `${GROUP_PATH}/clusteraccesspolicies/${name}/status`
-}
 
 export function createPolicySource(options: PolicySourceOptions): PolicySource {
   const { client, onError } = options
   const compiled = new Map<string, CompiledPolicy>()
   let list: readonly CompiledPolicy[] = []
 
-  async function tellStatus(object: Policy, policy: CompiledPolicy): Promise<void> {
+  async function tellStatus(
+    info: ResourceInfo,
+    object: Policy,
+    policy: CompiledPolicy,
+  ): Promise<void> {
     const { generation = 0 } = object.metadata
     const conditions = readyConditions(
       policy,
@@ -58,16 +59,16 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
       new Date(),
     )
     if (conditions === undefined) return
-    await client.request('PATCH', statusPath(object), {
+    await client.request('PATCH', `${resourcePath(info, object.metadata)}/status`, {
       contentType: 'application/merge-patch+json',
       body: { status: { conditions } },
     })
   }
 
-  function reflect<T extends Policy>(kind: T['kind'], plural: string): Reflector<T> {
+  function reflect<T extends Policy>(kind: T['kind'], info: ResourceInfo): Reflector<T> {
     return createReflector<T>({
       client,
-      path: `${GROUP_PATH}/${plural}`,
+      path: resourcePath(info),
       ...(options.now === undefined ? {} : { now: options.now }),
       onError,
       onChange(type, raw) {
@@ -78,7 +79,7 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
           const context = { digest: policyDigest(object), checkMasking: options.checkMasking }
           const policy = compilePolicy(object, context)
           compiled.set(key, policy)
-          tellStatus(object, policy).catch((error: unknown) =>
+          tellStatus(info, object, policy).catch((error: unknown) =>
             onError(`status of ${key}: ${errorText(error)}`),
           )
         }
@@ -87,8 +88,8 @@ export function createPolicySource(options: PolicySourceOptions): PolicySource {
     })
   }
 
-  const namespaced = reflect<AccessPolicy>('AccessPolicy', 'accesspolicies')
-  const clusterWide = reflect<ClusterAccessPolicy>('ClusterAccessPolicy', 'clusteraccesspolicies')
+  const namespaced = reflect<AccessPolicy>('AccessPolicy', ACCESS_POLICY)
+  const clusterWide = reflect<ClusterAccessPolicy>('ClusterAccessPolicy', CLUSTER_ACCESS_POLICY)
   const ageMs = (): number => Math.max(namespaced.ageMs(), clusterWide.ageMs())
 
   return {

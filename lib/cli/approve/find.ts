@@ -2,6 +2,7 @@
  * Finds requests: by name, or all that a person may see.
  */
 import { APPROVAL_REQUEST, type ApprovalRequest } from '../../api/approval-request.generated.ts'
+import { resourcePath } from '../../api/resource-path.ts'
 import { CliError, ExitCode, statusCodeOf } from '../cli-error.ts'
 import { listAt, textAt, textsAt, valueAt } from '../json-value.ts'
 import type { KubeClient } from '../kube-request.ts'
@@ -10,7 +11,6 @@ import type { Connection } from '../run-command.ts'
 import { isApprovalRequest, type Person } from './state.ts'
 
 const PAGE_SIZE = 500
-const { group, version, plural } = APPROVAL_REQUEST
 
 /** What people may write before the name, as in kubectl's own output. */
 const TYPES = new Set([
@@ -34,9 +34,7 @@ export interface RequestList {
 }
 
 export function requestPath(namespace: Scope, name?: string): string {
-  const folder = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`
-  const tail = name === undefined ? '' : `/${encodeURIComponent(name)}`
-  return `/apis/${group}/${version}${folder}/${plural}${tail}`
+  return resourcePath(APPROVAL_REQUEST, { namespace, name })
 }
 
 /** `apreq/apreq-7k2` and `apreq-7k2` are the same request. */
