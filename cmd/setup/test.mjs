@@ -32,6 +32,7 @@ const STEPS = [
   { name: 'types', command: ['tsc', '--noEmit'] },
   { name: 'generated', command: ['node', 'cmd/setup/generate.ts', '--check'] },
   jest('unit', ['test/unit', 'test/conformance', 'test/house', ...PARALLEL]),
+  { name: 'build', command: ['node', 'cmd/setup/build-cluster.ts'], for: ['integration', 'e2e'] },
   jest('integration', ['test/integration', ...PARALLEL]),
   jest('e2e', ['--config', 'jest.e2e.config.json', '--runInBand']),
 ]
@@ -68,12 +69,18 @@ function jestCounts(name, code) {
 }
 
 const only = process.argv.slice(2)
+
+/** A step runs when it is named, or when another needs it. */
+function isWanted({ name, for: others = [] }) {
+  return only.length === 0 || [name, ...others].some((wanted) => only.includes(wanted))
+}
+
 let passed = 0
 let failed = 0
 const lines = []
 try {
   for (const step of STEPS) {
-    if (only.length > 0 && !only.includes(step.name)) continue
+    if (!isWanted(step)) continue
     console.log(`\n== ${step.name}`)
     const startedAt = Date.now()
     const code = await run(step.command, !step.jest)
@@ -86,6 +93,10 @@ try {
     lines.push(
       `${step.name.padEnd(12)} ${String(count.passed).padStart(5)} passed ${String(count.failed).padStart(3)} failed  ${seconds} s`,
     )
+    if (step.for !== undefined && code !== 0) {
+      lines.push(`not run, since ${step.name} failed: ${step.for.join(', ')}`)
+      break
+    }
   }
 } finally {
   rmSync(reports, { recursive: true, force: true })
