@@ -12,7 +12,7 @@
 import { randomUUID } from 'node:crypto'
 
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
-import { layOut, packFrame, type DataFrame, type Entry } from './frame.ts'
+import { layOut, packFrame, type Entry } from './frame.ts'
 import { LEASE_MS, leaseKeeperOf, type LeaseKeeper } from './lease.ts'
 import { retryWhileAway } from './retry.ts'
 import { MAX_IN_FLIGHT, sealSession } from './seal.ts'
@@ -252,7 +252,7 @@ class SessionRecording implements Recording {
       const { body, entries } = layOut(flight.entries)
       // What came in is free to go; and bytes that lie together leave in few and large writes.
       flight.entries = entries
-      const frame: DataFrame = await packFrame(body, place)
+      const frame = await packFrame(body, place)
       const result = await retryWhileAway(() => this.#store.putFrame(frame), {
         timers: this.#settings.timers,
         abandoned: () => this.#state === 'failed',

@@ -7,7 +7,7 @@
  * Source: k8s.io/client-go tools/remotecommand/v4.go (errorDecoderV4).
  * May import: errors.
  */
-import { type Status, type StatusCause } from '../errors/status.ts'
+import type { Status, StatusCause } from '../errors/status.ts'
 
 /** `metav1.Status.reason` of a command that ended with another code than 0. */
 export const NON_ZERO_EXIT_CODE = 'NonZeroExitCode'
