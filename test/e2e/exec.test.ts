@@ -38,6 +38,17 @@ beforeAll(async () => {
     '--timeout=60s',
   ])
   expect(ready.code).toBe(0)
+  await shop.apply({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'ended-0', namespace: 'shop' },
+    spec: {
+      restartPolicy: 'Never',
+      containers: [{ name: 'main', image: shop.sandbox.cluster.demoImage, command: ['true'] }],
+    },
+  })
+  const over = ['--for=jsonpath={.status.phase}=Succeeded', 'pod/ended-0', '--timeout=60s']
+  expect((await shop.admin(['wait', '-n', 'shop', ...over])).code).toBe(0)
 }, COLD_START_MS)
 
 afterAll(async () => {
@@ -177,6 +188,7 @@ describe.each(['1.34', '1.29', '1.35'])('kubectl %s', (version) => {
 
   it.each([
     ['a pod that is not there', ['exec', 'nobody-0', '--', 'id'], 'pods "nobody-0" not found'],
+    ['a pod that has ended', ['exec', 'ended-0', '--', 'id'], 'completed pod'],
     [
       'a container that is not there',
       ['exec', 'bulk-0', '-c', 'nope', '--', 'id'],
