@@ -1,6 +1,6 @@
 /** What a request may do, as the policies say: the words of the answer. */
-
-export type Operation = 'Exec' | 'Attach'
+import type { CopyRules } from '../api/copy-rules.ts'
+export type { Operation } from '../api/operation.ts'
 
 export interface Subject {
   kind: 'User' | 'Group'
@@ -37,8 +37,14 @@ export interface ApprovalDemand {
   validForMs: number
 }
 
+/** `Digest` keeps how much was shown and its SHA-256, not the bytes. */
+export type RecordingContent = 'Full' | 'Digest'
+
 export interface Obligations {
   masking: MaskSpec | undefined
+  content: RecordingContent
+  /** Undefined: anything may be copied either way. */
+  copy: CopyRules | undefined
 }
 
 /** Numbers of docs/messages.md: refused by a policy, by no policy, by a policy that is not ready. */

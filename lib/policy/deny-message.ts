@@ -33,7 +33,7 @@ function describeCommand({ kind, namespace, name }: PolicyRef): string {
 /** `exec into shop/web-0 (container main)`. */
 function action({ operation, namespace, pod, container }: PolicyInput): string {
   const verb = operation === 'Exec' ? 'exec into' : 'attach to'
-  return `${verb} ${namespace.name}/${pod.name} (container ${container})`
+  return `${verb} ${namespace.name}/${pod?.name ?? ''} (container ${container})`
 }
 
 export function deniedByPolicy(policy: CompiledPolicy, input: PolicyInput): Deny {

@@ -4,8 +4,16 @@
  * May import: errors, api, streams. Pure: no node:, no packages, no clock, no randomness.
  */
 import type { CompiledPolicy } from './compiled-policy.ts'
-import type { Decision, Operation, PolicyRef, Subject } from './decision.ts'
+import type {
+  Decision,
+  Obligations,
+  Operation,
+  PolicyRef,
+  RecordingContent,
+  Subject,
+} from './decision.ts'
 import { deniedByPolicy, notAllowed, notReady } from './deny-message.ts'
+import type { DebugFacts } from '../api/debug-facts.ts'
 import { matchesGlob } from './glob.ts'
 import { matchesLabels, type Labels } from './label-selector.ts'
 import { mergeApproval, mergeMasking } from './merge.ts'
@@ -14,14 +22,37 @@ export interface PolicyInput {
   user: { username: string; groups: readonly string[] }
   operation: Operation
   namespace: { name: string; labels: Labels }
-  pod: { name: string; labels: Labels }
+  /** Undefined where it is about no pod: services, nodes, service accounts, other people. */
+  pod: { name: string; labels: Labels } | undefined
+  /** Empty where it is about no container. */
   container: string
+  /** Of Proxy, and of one connection of PortForward; undefined when a port-forward is opened. */
+  port?: number
+  service?: string
+  node?: string
+  serviceAccount?: string
+  /** Whom the person wants to act as. */
+  impersonate?: { user: string; groups: readonly string[] }
+  debug?: DebugFacts
   /** All policies of the cluster; those of other namespaces are left aside here. */
   policies: readonly CompiledPolicy[]
 }
 
 /** The first thing about a request that a policy is not meant for. */
 export type Mismatch = 'namespace' | 'subject' | 'operation' | 'pod' | 'container'
+
+/** What is kept where no policy says: of bulk transfers only how much it was and its digest. */
+const CONTENT: Readonly<Record<Operation, RecordingContent>> = {
+  Exec: 'Full',
+  Attach: 'Full',
+  Debug: 'Full',
+  PortForward: 'Digest',
+  Logs: 'Digest',
+  Copy: 'Digest',
+  Proxy: 'Digest',
+  TokenRequest: 'Digest',
+  Impersonate: 'Digest',
+}
 
 /** The API server puts everybody who proved who they are into this group, so we do too. */
 const EVERYBODY = 'system:authenticated'
@@ -43,7 +74,7 @@ export function mismatch(policy: CompiledPolicy, input: PolicyInput): Mismatch |
   if (!matchesLabels(policy.namespaceSelector, input.namespace.labels)) return 'namespace'
   if (!isAmong(policy.subjects, input.user)) return 'subject'
   if (!policy.operations.includes(input.operation)) return 'operation'
-  if (!matchesLabels(policy.podSelector, input.pod.labels)) return 'pod'
+  if (!matchesLabels(policy.podSelector, input.pod?.labels ?? {})) return 'pod'
   const { containers } = policy
   if (containers.length > 0 && !containers.some((glob) => matchesGlob(glob, input.container))) {
     return 'container'
@@ -76,7 +107,11 @@ export function evaluate(input: PolicyInput): Decision {
   if (matching.length === 0) return notAllowed(input, nearest(input))
 
   const policies: PolicyRef[] = matching.map(({ ref }) => ref)
-  const obligations = { masking: mergeMasking(matching) }
+  const obligations: Obligations = {
+    masking: mergeMasking(matching),
+    content: CONTENT[input.operation],
+    copy: undefined,
+  }
   const approval = mergeApproval(matching)
   return approval === undefined
     ? { kind: 'allow', policies, obligations }

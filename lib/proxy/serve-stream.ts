@@ -158,6 +158,7 @@ function sessionStart(
     stdin: attempt.options.stdin,
     policies: decision.policies,
     ...(consent === undefined ? {} : { approval: approvalRecord(consent) }),
+    content: 'Full',
     client: {
       address: request.socket.remoteAddress ?? '',
       userAgent: request.headers['user-agent'] ?? '',

@@ -26,8 +26,22 @@ import type { TerminalRecord } from './session-document.ts'
 export const FRAME_SCHEMA_VERSION = 1
 
 /** A kind's place in this list is its byte in the frame: append only. */
-const ENTRY_KINDS = ['stdout', 'stderr', 'error', 'resize', 'note'] as const
+const ENTRY_KINDS = [
+  'stdout',
+  'stderr',
+  'error',
+  'resize',
+  'note',
+  'stdin',
+  'event',
+  'forward',
+] as const
 
+/**
+ * `event`: one JSON document of lib/recording/event.ts. `forward`: bytes of one forwarded TCP
+ * connection behind a head of five bytes (1 = to the pod, 2 = from it; the connection as u32, big
+ * endian).
+ */
 export type EntryKind = (typeof ENTRY_KINDS)[number]
 
 export interface Entry {

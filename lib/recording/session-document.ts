@@ -2,6 +2,7 @@
  * The record of one session: who, what, where, by which policy, and how it ended.
  * PURE.
  */
+import type { Operation } from '../api/operation.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 
 export const SESSION_SCHEMA_VERSION = 1
@@ -18,9 +19,15 @@ export interface SessionTarget {
   namespace: string
   pod: string
   podUID: string
+  /** Empty where the operation is about no container: port-forward, proxies, tokens. */
   container: string
   image: string
   node?: string
+  /** For Proxy of a service, and TokenRequest; `pod` and `podUID` are empty then. */
+  service?: string
+  serviceAccount?: string
+  /** For Proxy; a port-forward names its ports with each connection. */
+  port?: string
 }
 
 export interface SessionPolicy {
@@ -42,13 +49,17 @@ export interface SessionApproval {
 export interface SessionStart {
   id: string
   user: SessionUser
-  operation: 'Exec' | 'Attach'
+  operation: Operation
   target: SessionTarget
   command: string[]
   tty: boolean
   stdin: boolean
   policies: SessionPolicy[]
   approval?: SessionApproval
+  /** `Digest`: what was shown is not kept, only how much it was and its SHA-256. */
+  content: 'Full' | 'Digest'
+  /** The session by whose decision this one was opened: attaching to a debug container. */
+  parent?: string
   client: { address: string; userAgent: string }
   /** Wire and version towards the client, e.g. `websocket v5.channel.k8s.io`. */
   protocol: { client?: string }
@@ -65,6 +76,9 @@ export interface SessionEnd {
   bytes: { stdin: number; stdout: number; stderr: number }
   /** Values masked, by detector or pattern name. */
   masked: Record<string, number>
+  /** TCP connections of a port-forward, files of a copy. */
+  connections?: number
+  files?: number
   endedAt: Date
 }
 
@@ -77,6 +91,8 @@ export interface TerminalRecord {
   bytes: { stdin: number; stdout: number; stderr: number } | null
   /** Pairs, not an object: pattern names may hold dots, which field names should not. */
   masked: { name: string; count: number }[]
+  connections?: number
+  files?: number
   endedAt: Date
   /** Frames of data before this record. */
   frames: number

@@ -21,6 +21,7 @@ export function sessionStart(overrides: Partial<SessionStart> = {}): SessionStar
     command: ['sh', '-c', '$HOME "{ $ne: 1 }" \u0000 \u202e'],
     tty: true,
     stdin: true,
+    content: 'Full',
     policies: [{ kind: 'AccessPolicy', namespace: 'shop', name: 'p', uid: 'u', digest: 'd' }],
     client: { address: '127.0.0.1', userAgent: 'kubectl/v1.34.4' },
     protocol: { client: 'WebSocket v5.channel.k8s.io' },

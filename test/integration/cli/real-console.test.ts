@@ -37,6 +37,7 @@ function start(id: string, username: string, minute: number): SessionStart {
     command: ['sh', '-c', 'cat customers'],
     tty: false,
     stdin: false,
+    content: 'Full',
     policies: [
       { kind: 'AccessPolicy', namespace: 'shop', name: 'prod-shell', uid: 'p', digest: 'd' },
     ],

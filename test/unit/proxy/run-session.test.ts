@@ -59,6 +59,7 @@ async function start(
       command: ['sh'],
       tty: false,
       stdin: true,
+      content: 'Full',
       policies: [],
       client: { address: '127.0.0.1', userAgent: 'kubectl' },
       protocol: {},

@@ -1,0 +1,81 @@
+/**
+ * One port-forward session and the TCP connections in it, whatever wire they came over.
+ *
+ * Both legs (towards kubectl, towards the API server) carry the same thing: many connections, each
+ * with bytes both ways, a half-close each way, and one text that says why it failed. What joins the
+ * legs knows no protocol. Source: k8s.io/kubelet pkg/cri/streaming/portforward.
+ *
+ * May import: errors.
+ */
+import type { CloseInfo } from './session.ts'
+
+/** How one connection came to its end, told exactly once. */
+export interface ConnectionEnd {
+  /**
+   * `clean`: both sides ended their bytes and no error text came. `failed`: the peer said why on the
+   * error stream. `reset`: it was cut (RST_STREAM, the leg gone, a stuck reader). `local`: we cut it.
+   */
+  kind: 'clean' | 'failed' | 'reset' | 'local'
+  /** The peer's own words for `failed`; for the log otherwise. */
+  detail: string
+}
+
+export interface ConnectionHandlers {
+  /** In order; the memory is never used again by the leg. */
+  onData(data: Uint8Array): void
+  /** The peer sends no more bytes; ours may still flow. */
+  onEnd(): void
+  /** After `write` returned false: the leg takes more. */
+  onDrain(): void
+  /** Once. Nothing is called after it. */
+  onClose(end: ConnectionEnd): void
+}
+
+/** One forwarded TCP connection. A connection that is stuck or cut never touches another. */
+export interface ForwardConnection {
+  /** 1, 2, 3 … within the session. */
+  readonly id: number
+  /** In the pod, 1 to 65535. */
+  readonly port: number
+  /** Bytes accepted by `write` and not yet handed to the kernel, and bytes received and not yet delivered. */
+  readonly bufferedBytes: number
+  /** Call once; what came before is delivered after it, asynchronously. */
+  start(handlers: ConnectionHandlers): void
+  /** False: wait for `onDrain`. Ignored after `end` or the connection's end. */
+  write(data: Uint8Array): boolean
+  /** Half-close: no more bytes from us; the peer's may still flow. */
+  end(): void
+  /** Stops and restarts `onData`; up to a bound the leg keeps what comes meanwhile, others go on. */
+  pause(): void
+  resume(): void
+  /** Ends this connection: with words on its error stream, or without any (both streams reset). */
+  fail(message?: string): void
+}
+
+/** The leg towards the client: it opens connections, we answer. */
+export interface ForwardServerSession {
+  /** For the record, such as `SPDY/3.1 portforward.k8s.io`. */
+  readonly protocol: string
+  start(handlers: {
+    /** A client asks for a connection; nothing has been answered on it but that it may be opened. */
+    onConnection(connection: ForwardConnection): void
+    /** The leg is over, and all its connections with it. Once. */
+    onClose(info: CloseInfo): void
+  }): void
+  /** Ends politely; resolves when the connection is gone. */
+  finish(timeoutMs?: number): Promise<void>
+  abort(detail: string): void
+}
+
+/** The leg towards the API server: we open connections. */
+export interface ForwardClientSession {
+  readonly protocol: string
+  start(handlers: { onClose(info: CloseInfo): void }): void
+  /**
+   * Resolves when the API server has accepted both streams; whether anything listens on the port is
+   * only known from what comes then. @throws GatewayError when it does not in time, or is gone.
+   */
+  open(port: number): Promise<ForwardConnection>
+  finish(timeoutMs?: number): Promise<void>
+  abort(detail: string): void
+}
