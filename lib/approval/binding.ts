@@ -10,12 +10,14 @@
 import type { AccessPolicy } from '../api/access-policy.generated.ts'
 import type { ApprovalRequestSpec } from '../api/approval-request.generated.ts'
 import type { ClusterAccessPolicy } from '../api/cluster-access-policy.generated.ts'
+import type { DebugFacts } from '../api/debug-facts.ts'
+import type { Operation } from '../api/operation.ts'
 import type { PolicyRef } from '../policy/decision.ts'
 import { sha256Digest, type Canonical } from './canonical-json.ts'
 
 export interface Binding {
   requester: { username: string; uid?: string; groups: readonly string[] }
-  operation: 'Exec' | 'Attach'
+  operation: Operation
   target: {
     /** The uid of the namespace kube-system: names repeat from cluster to cluster, this does not. */
     cluster: string
@@ -24,7 +26,12 @@ export interface Binding {
     podUID: string
     container: string
     image: string
+    ports?: readonly number[]
+    service?: string
+    serviceAccount?: string
   }
+  /** The container or pod to be made, for Debug. */
+  debug?: DebugFacts
   command: readonly string[]
   tty: boolean
   stdin: boolean
@@ -42,8 +49,9 @@ function asSet(words: readonly string[]): string[] {
 
 /** Order and repetition of groups and policies mean nothing; those of the command do. */
 export function requestDigest(binding: Binding): string {
-  const { requester, operation, target, command, tty, stdin, policies } = binding
-  const { cluster, namespace, pod, podUID, container, image } = target
+  const { requester, operation, target, debug, command, tty, stdin, policies } = binding
+  const { cluster, namespace, pod, podUID, container, image, ports, ...others } = target
+  const { service, serviceAccount } = others
   return sha256Digest({
     format: REQUEST_FORMAT,
     requester: {
@@ -52,7 +60,18 @@ export function requestDigest(binding: Binding): string {
       groups: asSet(requester.groups),
     },
     operation,
-    target: { cluster, namespace, pod, podUID, container, image },
+    target: {
+      cluster,
+      namespace,
+      pod,
+      podUID,
+      container,
+      image,
+      ...(ports === undefined ? {} : { ports: [...ports] }),
+      ...(service === undefined ? {} : { service }),
+      ...(serviceAccount === undefined ? {} : { serviceAccount }),
+    },
+    ...(debug === undefined ? {} : { debug: debug.digest }),
     command: [...command],
     tty,
     stdin,

@@ -27,7 +27,7 @@ export function createRequest(
         ...(uid === undefined ? {} : { uid }),
         groups: [...requester.groups],
       },
-      operation,
+      operation: operation as ApprovalRequest['spec']['operation'],
       target: { ...target },
       ...(operation === 'Attach' ? {} : { command: [...command] }),
       tty,

@@ -1,8 +1,8 @@
 /**
- * Asks the API server whether the person may `create` the subresource.
+ * Asks the API server whether the person has a right of their own.
  *
- * `create` is asked for whatever the HTTP verb: over WebSocket the API server
- * itself asked only for `get` until 1.35 (kubernetes#78741).
+ * For streams that is `create`, whatever the HTTP verb: over WebSocket the API server itself asked
+ * only for `get` until 1.35 (kubernetes#78741).
  */
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { ApiClient, HeaderMap } from './api-client.ts'
@@ -11,27 +11,40 @@ interface ReviewAnswer {
   status?: { allowed?: boolean; reason?: string }
 }
 
+/** One right in the words of RBAC. Empty: the core group, no namespace, no name. */
 export interface ReviewTarget {
+  verb: string
+  group?: string
   namespace: string
-  pod: string
-  subresource: 'exec' | 'attach'
+  resource: string
+  subresource?: string
+  name: string
+}
+
+function resourceName({ resource, subresource }: ReviewTarget): string {
+  return subresource === undefined ? resource : `${resource}/${subresource}`
+}
+
+/** In the API server's own words (k8s.io/apiserver authorization/authorizerfactory). */
+function forbidden(username: string, target: ReviewTarget): GatewayError {
+  const { verb, group = '', namespace, resource, name } = target
+  const which = name === '' ? '' : ` "${name}"`
+  const where = namespace === '' ? 'at the cluster scope' : `in the namespace "${namespace}"`
+  return new GatewayError(
+    'Forbidden',
+    `${resource}${which} is forbidden: User "${username}" cannot ${verb} resource "${resourceName(target)}" in API group "${group}" ${where}`,
+    { id: 1006 },
+  )
 }
 
 /** @throws GatewayError Forbidden in the API server's own words. */
-export async function assertMayCreate(
+export async function assertMay(
   client: ApiClient,
   username: string,
   identityHeaders: HeaderMap,
   target: ReviewTarget,
 ): Promise<void> {
-  const resourceAttributes = {
-    namespace: target.namespace,
-    verb: 'create',
-    version: 'v1',
-    resource: 'pods',
-    subresource: target.subresource,
-    name: target.pod,
-  }
+  const { group = '', subresource = '', ...rest } = target
   const answer = await client.request<ReviewAnswer>(
     'POST',
     '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
@@ -40,14 +53,10 @@ export async function assertMayCreate(
       body: {
         apiVersion: 'authorization.k8s.io/v1',
         kind: 'SelfSubjectAccessReview',
-        spec: { resourceAttributes },
+        // `*` asks for every version, as RBAC knows none.
+        spec: { resourceAttributes: { ...rest, group, subresource, version: '*' } },
       },
     },
   )
-  if (answer.status?.allowed === true) return
-  throw new GatewayError(
-    'Forbidden',
-    `pods "${target.pod}" is forbidden: User "${username}" cannot create resource "pods/${target.subresource}" in API group "" in the namespace "${target.namespace}"`,
-    { id: 1006 },
-  )
+  if (answer.status?.allowed !== true) throw forbidden(username, target)
 }

@@ -1,28 +1,25 @@
 /**
- * Everything that has to be true before a stream is opened, in order:
- * the person may, the pod is there, a policy allows it. Newcomers: read this
- * file first, then serve-stream.ts.
+ * Everything that has to be true before anything is opened, in order:
+ * the person may, the target is there, a policy allows it. Newcomers: read this
+ * file first, then conduct-session.ts and serve-stream.ts.
  */
-import { assertMayCreate } from '../kube/access-review.ts'
-import type { ApiClient, HeaderMap } from '../kube/api-client.ts'
-import { containerFacts, readPod, type ContainerFacts } from '../kube/pod.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { User } from '../identity/user.ts'
+import { assertMay } from '../kube/access-review.ts'
+import type { ApiClient, HeaderMap } from '../kube/api-client.ts'
 import type { Decision } from '../policy/decision.ts'
 import { evaluate } from '../policy/evaluate.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Access, TargetFacts } from './access.ts'
 import type { PolicySource } from './policy-source.ts'
-import type { StreamOptions } from './stream-options.ts'
 
-export interface StreamTarget {
-  operation: 'Exec' | 'Attach'
-  namespace: string
-  pod: string
-}
+export type AllowingDecision = Exclude<Decision, { kind: 'deny' }>
 
 export interface Admission {
-  facts: ContainerFacts
-  decision: Exclude<Decision, { kind: 'deny' }>
+  facts: TargetFacts
+  decision: AllowingDecision
+  /** Of the namespace, for decisions that follow within the same session. */
+  namespaceLabels: Record<string, string>
 }
 
 export interface AdmitDeps {
@@ -31,7 +28,10 @@ export interface AdmitDeps {
   metrics: Metrics
 }
 
-async function namespaceLabels(client: ApiClient, name: string): Promise<Record<string, string>> {
+async function readNamespaceLabels(
+  client: ApiClient,
+  name: string,
+): Promise<Record<string, string>> {
   const namespace = await client.request<{ metadata: { labels?: Record<string, string> } }>(
     'GET',
     `/api/v1/namespaces/${encodeURIComponent(name)}`,
@@ -40,38 +40,62 @@ async function namespaceLabels(client: ApiClient, name: string): Promise<Record<
 }
 
 /**
+ * What the policies say now, with the facts at hand.
+ *
+ * @throws GatewayError Forbidden with the reason.
+ */
+export function decide(
+  { policies, metrics }: AdmitDeps,
+  user: User,
+  access: Access,
+  { facts, namespaceLabels }: Omit<Admission, 'decision'>,
+): AllowingDecision {
+  const { operation, namespace, port, debug, impersonate } = access
+  const { pod, labels, container, node, service, serviceAccount } = facts
+  const isAboutNode = pod === '' && node !== undefined
+  const decision = evaluate({
+    user,
+    operation,
+    namespace: { name: namespace, labels: namespaceLabels },
+    pod: pod === '' ? undefined : { name: pod, labels },
+    container,
+    ...(port === undefined ? {} : { port }),
+    ...(service === undefined ? {} : { service }),
+    ...(isAboutNode ? { node } : {}),
+    ...(serviceAccount === undefined ? {} : { serviceAccount }),
+    ...(impersonate === undefined ? {} : { impersonate }),
+    ...(debug === undefined ? {} : { debug }),
+    policies: policies.current(),
+  })
+  metrics.decisions.inc({ decision: decision.kind, operation })
+  if (decision.kind === 'deny') {
+    throw new GatewayError('Forbidden', decision.message, { id: decision.id })
+  }
+  return decision
+}
+
+/**
  * @throws GatewayError, or UpstreamStatusError in the API server's own words.
  */
 export async function admit(
   deps: AdmitDeps,
   user: User,
-  identityHeaders: HeaderMap,
-  target: StreamTarget,
-  options: StreamOptions,
+  identity: HeaderMap,
+  access: Access,
 ): Promise<Admission> {
   const { client, policies } = deps
-  const { operation, namespace, pod } = target
-  const subresource = operation === 'Exec' ? 'exec' : 'attach'
-  const compiled = policies.current()
+  const { namespace } = access
   // Labels are read now and not from a cache: relabelling a namespace must count at once.
-  const needsLabels = compiled.some(({ ref }) => ref.kind === 'ClusterAccessPolicy')
-  const [, podObject, labels] = await Promise.all([
-    assertMayCreate(client, user.username, identityHeaders, { namespace, pod, subresource }),
-    readPod(client, identityHeaders, namespace, pod),
-    needsLabels ? namespaceLabels(client, namespace) : {},
+  const needsLabels =
+    namespace !== '' && policies.current().some(({ ref }) => ref.kind === 'ClusterAccessPolicy')
+  const [, facts, namespaceLabels] = await Promise.all([
+    assertMay(client, user.username, identity, access.review),
+    access.readFacts({ client, identity }),
+    needsLabels ? readNamespaceLabels(client, namespace) : {},
   ])
-  const facts = containerFacts(podObject, options.container)
-  const decision = evaluate({
-    user,
-    operation,
-    namespace: { name: namespace, labels },
-    pod: { name: pod, labels: facts.labels },
-    container: facts.container,
-    policies: compiled,
-  })
-  deps.metrics.decisions.inc({ decision: decision.kind, operation })
-  if (decision.kind === 'deny') {
-    throw new GatewayError('Forbidden', decision.message, { id: decision.id })
+  return {
+    facts,
+    namespaceLabels,
+    decision: decide(deps, user, access, { facts, namespaceLabels }),
   }
-  return { facts, decision }
 }

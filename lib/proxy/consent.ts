@@ -6,9 +6,9 @@ import type { ApprovalDesk, ApprovalTicket } from '../approval/desk.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { User } from '../identity/user.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { Admission, StreamTarget } from './admit.ts'
+import type { Access } from './access.ts'
+import type { Admission } from './admit.ts'
 import { obtainApproval, type ApprovedVerdict } from './obtain-approval.ts'
-import type { StreamOptions } from './stream-options.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
 export interface ConsentRequest {
@@ -16,10 +16,9 @@ export interface ConsentRequest {
   metrics: Metrics
   clusterUID: string
   user: User
-  target: StreamTarget
-  options: StreamOptions
-  /** Opens the terminal to wait in. */
-  openRoom(): Promise<WaitingRoom>
+  access: Access
+  /** Opens the terminal to wait in; undefined for scripts and for clients that have none. */
+  openRoom: (() => Promise<WaitingRoom>) | undefined
   /** Aborts with a GatewayError when the gateway shuts down. */
   stop: AbortSignal
 }
@@ -30,19 +29,30 @@ export interface Consent {
 }
 
 function bindingOf(request: ConsentRequest, { facts, decision }: Admission): Binding {
-  const { user, target, options } = request
-  const { namespace, pod, podUID, container, image } = facts
+  const { user, access } = request
+  const { namespace, pod, podUID, container, image, service, serviceAccount } = facts
   return {
     requester: {
       username: user.username,
       groups: user.groups,
       ...(user.uid === undefined ? {} : { uid: user.uid }),
     },
-    operation: target.operation,
-    target: { cluster: request.clusterUID, namespace, pod, podUID, container, image },
-    command: options.command,
-    tty: options.tty,
-    stdin: options.stdin,
+    operation: access.operation,
+    target: {
+      cluster: request.clusterUID,
+      namespace,
+      pod,
+      podUID,
+      container,
+      image,
+      ...(access.port === undefined ? {} : { ports: [access.port] }),
+      ...(service === undefined ? {} : { service }),
+      ...(serviceAccount === undefined ? {} : { serviceAccount }),
+    },
+    ...(access.debug === undefined ? {} : { debug: access.debug }),
+    command: access.command,
+    tty: access.tty,
+    stdin: access.stdin,
     policies: decision.policies,
   }
 }
@@ -54,14 +64,21 @@ export async function seekConsent(
 ): Promise<Consent | undefined> {
   const { decision } = admission
   if (decision.kind === 'allow') return undefined
-  const { desk, metrics, options } = request
+  const { desk, metrics, access } = request
+  if (access.namespace === '') {
+    throw new GatewayError(
+      'Forbidden',
+      'a policy demands approval for this, and approval requests live in namespaces, which this has none of; ask the author of the policy to allow it without',
+      { id: 1035 },
+    )
+  }
   const asked = await desk.ask({ ...bindingOf(request, admission), demand: decision.approval })
   const verdict = await obtainApproval({
     ...asked,
     desk,
     waitMs: decision.approval.waitMs,
     // Only a person at a terminal can wait; a script is told to come back.
-    openRoom: options.tty && options.stdin ? () => request.openRoom() : undefined,
+    openRoom: access.tty && access.stdin ? request.openRoom : undefined,
     metrics,
     stop: request.stop,
   })

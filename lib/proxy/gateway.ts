@@ -15,7 +15,7 @@ import { passThrough } from './passthrough.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { refuseUpgrade, sendStatus } from './respond.ts'
 import { routeOf, type Route } from './route.ts'
-import { serveStream, type StreamDeps } from './serve-stream.ts'
+import { serveStream, type StreamDeps, type UpgradeRequest } from './serve-stream.ts'
 
 export interface GatewayDeps extends StreamDeps {
   authenticator: Authenticator
@@ -30,6 +30,14 @@ export interface Gateway {
   readonly active: number
   /** Resolves when the last stream has ended and is recorded. */
   drained(): Promise<void>
+}
+
+function upgradeRequired(): GatewayError {
+  return new GatewayError(
+    'BadRequest',
+    'Upgrade request required: this path carries a stream; use kubectl exec, attach or port-forward',
+    { id: 1201 },
+  )
 }
 
 interface Incoming {
@@ -58,26 +66,36 @@ export function createGateway(deps: GatewayDeps): Gateway {
       return 'console'
     }
     const user = await identify(request)
-    if (route.kind === 'refuse') throw roadClosed(route.what)
-    if (route.kind === 'stream') {
-      throw new GatewayError(
-        'BadRequest',
-        'Upgrade request required: this path carries a stream; use kubectl exec or kubectl attach',
-        { id: 1201 },
-      )
+    switch (route.kind) {
+      case 'refuse':
+        throw roadClosed(route.what)
+      case 'stream':
+      case 'forward':
+        throw upgradeRequired()
+      case 'logs':
+      case 'debugContainer':
+      case 'proxy':
+      case 'token':
+        throw roadClosed(`the subresource ${info.resource ?? ''}/${info.subresource ?? ''}`)
+      default:
+        await passThrough(deps.client, info, impersonationHeaders(user), request, response)
     }
-    await passThrough(deps.client, info, impersonationHeaders(user), request, response)
-    return 'passThrough'
+    return route.kind
   }
 
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { info, route } = locate(request, true)
     const user = await identify(request)
-    if (route.kind !== 'stream')
-      throw roadClosed(route.kind === 'refuse' ? route.what : 'an upgrade here')
+    if (route.kind === 'refuse') throw roadClosed(route.what)
     if (deps.stop.aborted) throw draining()
-    const { kind: _kind, ...target } = route
-    await serveStream(deps, { request, socket, head, user, target, query: info.query })
+    const upgradeRequest: UpgradeRequest = { request, socket, head, user, query: info.query }
+    switch (route.kind) {
+      case 'stream':
+        await serveStream(deps, upgradeRequest, route)
+        return
+      default:
+        throw roadClosed('an upgrade of this path')
+    }
   }
 
   function failed(error: unknown): GatewayError {

@@ -3,25 +3,29 @@
  */
 import type { RequestInfo } from './request-info.ts'
 
+/** One object of a namespace, or of none. */
+export interface ObjectName {
+  namespace: string
+  name: string
+}
+
 export type Route =
   | { kind: 'stream'; operation: 'Exec' | 'Attach'; namespace: string; pod: string }
+  | { kind: 'forward'; namespace: string; pod: string }
+  | { kind: 'logs'; namespace: string; pod: string }
+  /** A change of the debug containers of a pod. */
+  | { kind: 'debugContainer'; namespace: string; pod: string }
+  /** A pod of one's own: `kubectl run`, `kubectl debug --copy-to`, `kubectl debug node/…`. */
+  | { kind: 'createPod'; namespace: string }
+  | ({ kind: 'proxy'; resource: 'pods' | 'services' | 'nodes' } & ObjectName)
+  | ({ kind: 'token' } & ObjectName)
   | { kind: 'console' }
   | { kind: 'passThrough' }
   | { kind: 'refuse'; what: string }
 
-/** Subresources that reach into pods, nodes or credentials, and what to call them in a refusal. */
+/** Subresources that reach into nodes, and what to call them in a refusal. */
 const CLOSED_ROADS: Record<string, Record<string, string>> = {
-  pods: {
-    portforward: 'port-forward',
-    log: 'reading logs',
-    proxy: 'the pod proxy',
-    ephemeralcontainers: 'debug containers',
-    attach: 'attach',
-    exec: 'exec',
-  },
-  services: { proxy: 'the service proxy' },
-  nodes: { proxy: 'the node proxy', log: 'node logs', checkpoint: 'container checkpoints' },
-  serviceaccounts: { token: 'minting service-account tokens' },
+  nodes: { log: 'node logs', checkpoint: 'container checkpoints' },
 }
 
 const READ_METHODS = new Set(['GET', 'HEAD'])
@@ -35,39 +39,72 @@ const OPEN_SUBRESOURCES = new Set([
   'approval',
   'resize',
 ])
-
-function coreRoute(info: RequestInfo, subresource: string): Route {
-  const head = subresource.split('/')[0] ?? ''
-  const closed = CLOSED_ROADS[info.resource ?? '']?.[head]
-  if (info.resource === 'pods' && (subresource === 'exec' || subresource === 'attach')) {
-    if (info.namespace !== undefined && info.name !== undefined) {
-      const operation = subresource === 'exec' ? 'Exec' : 'Attach'
-      return { kind: 'stream', operation, namespace: info.namespace, pod: info.name }
-    }
-  }
-  if (closed === undefined) {
-    return OPEN_SUBRESOURCES.has(subresource)
-      ? { kind: 'passThrough' }
-      : { kind: 'refuse', what: `the subresource ${info.resource ?? ''}/${head}` }
-  }
-  // Reading the list of debug containers is harmless; adding one is not.
-  if (head === 'ephemeralcontainers' && READ_METHODS.has(info.method))
-    return { kind: 'passThrough' }
-  return { kind: 'refuse', what: closed }
+/** With something behind them they are none that we know. */
+const POD_ROADS: Readonly<Record<string, 'Exec' | 'Attach' | 'forward' | 'logs'>> = {
+  exec: 'Exec',
+  attach: 'Attach',
+  portforward: 'forward',
+  log: 'logs',
 }
+
+function podRoute(info: RequestInfo, namespace: string, pod: string): Route | undefined {
+  const road = POD_ROADS[info.subresource ?? '']
+  if (road === 'Exec' || road === 'Attach')
+    return { kind: 'stream', operation: road, namespace, pod }
+  if (road !== undefined) return { kind: road, namespace, pod }
+  if (info.subresource !== 'ephemeralcontainers') return undefined
+  // Reading the list of debug containers is harmless; adding one is not.
+  if (READ_METHODS.has(info.method)) return { kind: 'passThrough' }
+  return info.method === 'PATCH' || info.method === 'PUT'
+    ? { kind: 'debugContainer', namespace, pod }
+    : undefined
+}
+
+function decidedRoute(info: RequestInfo, head: string): Route | undefined {
+  const { resource, namespace, name } = info
+  if (name === undefined) return undefined
+  if (resource === 'nodes' && head === 'proxy')
+    return { kind: 'proxy', resource, namespace: '', name }
+  if (namespace === undefined) return undefined
+  if ((resource === 'pods' || resource === 'services') && head === 'proxy')
+    return { kind: 'proxy', resource, namespace, name }
+  if (resource === 'pods') return podRoute(info, namespace, name)
+  const isToken = resource === 'serviceaccounts' && info.subresource === 'token'
+  return isToken && info.method === 'POST' ? { kind: 'token', namespace, name } : undefined
+}
+
+function subresourceRoute(info: RequestInfo, subresource: string): Route {
+  const head = subresource.split('/')[0] ?? ''
+  const decided = decidedRoute(info, head)
+  if (decided !== undefined) return decided
+  const closed = CLOSED_ROADS[info.resource ?? '']?.[head]
+  if (closed !== undefined) return { kind: 'refuse', what: closed }
+  return OPEN_SUBRESOURCES.has(subresource)
+    ? { kind: 'passThrough' }
+    : { kind: 'refuse', what: `the subresource ${info.resource ?? ''}/${head}` }
+}
+
+function resourceRoute(info: RequestInfo): Route {
+  const { resource, namespace, name, subresource } = info
+  // `/api/v1/proxy/...` and `/api/v1/watch/...` are legacy forms that put a verb where the resource stands.
+  if (resource === 'proxy' || resource === 'redirect')
+    return { kind: 'refuse', what: 'the legacy proxy path' }
+  if (info.apiGroup !== '') return { kind: 'passThrough' }
+  if (subresource !== undefined) return subresourceRoute(info, subresource)
+  if (resource === 'pods' && name === undefined && info.method === 'POST')
+    return namespace === undefined
+      ? { kind: 'refuse', what: 'a pod without a namespace' }
+      : { kind: 'createPod', namespace }
+  return { kind: 'passThrough' }
+}
+
+/** Those that may be upgraded; everything else an `Upgrade` makes suspect. */
+const UPGRADED = new Set<Route['kind']>(['stream', 'forward', 'logs'])
 
 export function routeOf(info: RequestInfo, upgrade: boolean): Route {
   if (info.segments[0] === 'podgate')
     return upgrade ? { kind: 'refuse', what: 'an upgrade here' } : { kind: 'console' }
-  let route: Route = { kind: 'passThrough' }
-  if (info.isResourceRequest) {
-    // `/api/v1/proxy/...` and `/api/v1/watch/...` are legacy forms that put a verb where the resource stands.
-    if (info.resource === 'proxy' || info.resource === 'redirect')
-      return { kind: 'refuse', what: 'the legacy proxy path' }
-    if (info.apiGroup === '' && info.subresource !== undefined)
-      route = coreRoute(info, info.subresource)
-  }
-  if (upgrade && route.kind === 'passThrough')
-    return { kind: 'refuse', what: 'an upgrade of this path' }
-  return route
+  const route: Route = info.isResourceRequest ? resourceRoute(info) : { kind: 'passThrough' }
+  if (!upgrade || UPGRADED.has(route.kind) || route.kind === 'refuse') return route
+  return { kind: 'refuse', what: 'an upgrade of this path' }
 }

@@ -27,7 +27,7 @@ export interface SessionTarget {
   service?: string
   serviceAccount?: string
   /** For Proxy; a port-forward names its ports with each connection. */
-  port?: string
+  port?: number
 }
 
 export interface SessionPolicy {

@@ -1,0 +1,63 @@
+/**
+ * What somebody asks for, in the words that policies, approvals and records share. PURE.
+ *
+ * Each operation makes an Access of its request; what follows (admit.ts, consent.ts,
+ * conduct-session.ts) is the same for all of them.
+ */
+import type { DebugFacts } from '../api/debug-facts.ts'
+import type { Operation } from '../api/operation.ts'
+import type { ApiClient, HeaderMap } from '../kube/api-client.ts'
+import type { ReviewTarget } from '../kube/access-review.ts'
+import { containerFacts, readPod, type ContainerFacts } from '../kube/pod.ts'
+
+/** What it is done to, as read from the cluster. Empty strings where it is about no pod or container. */
+export interface TargetFacts extends ContainerFacts {
+  service?: string
+  serviceAccount?: string
+}
+
+export interface FactReader {
+  client: ApiClient
+  /** The person's own impersonation: nobody learns here what the API server would not tell. */
+  identity: HeaderMap
+}
+
+export interface Access {
+  operation: Operation
+  /** Empty for what belongs to no namespace, such as nodes. */
+  namespace: string
+  /** The right that the person must have in the cluster itself. */
+  review: ReviewTarget
+  command: string[]
+  tty: boolean
+  stdin: boolean
+  /** Of Proxy, and of one connection of PortForward. */
+  port?: number
+  debug?: DebugFacts
+  impersonate?: { user: string; groups: readonly string[] }
+  /** @throws GatewayError, or UpstreamStatusError in the API server's own words. */
+  readFacts(reader: FactReader): Promise<TargetFacts>
+}
+
+export interface ContainerAccess {
+  operation: Operation
+  namespace: string
+  pod: string
+  container: string | undefined
+  command: string[]
+  tty: boolean
+  stdin: boolean
+}
+
+/** Running or joining a process in a container. */
+export function containerAccess(
+  subresource: 'exec' | 'attach',
+  { pod, container, ...rest }: ContainerAccess,
+): Access {
+  return {
+    ...rest,
+    review: { verb: 'create', namespace: rest.namespace, resource: 'pods', name: pod, subresource },
+    readFacts: async ({ client, identity }) =>
+      containerFacts(await readPod(client, identity, rest.namespace, pod), container),
+  }
+}
