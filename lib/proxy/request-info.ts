@@ -6,8 +6,10 @@
  * The path is parsed once, here, and rebuilt for upstream from the parsed
  * segments, so that the gateway and the API server cannot read it differently.
  * Anything ambiguous is refused: empty segments, dot segments, encoded slashes,
- * control characters, bytes outside ASCII, matrix parameters.
- * Shape: k8s.io/apiserver pkg/endpoints/request/requestinfo.go.
+ * control characters, bytes outside ASCII, matrix parameters, capitals where
+ * Kubernetes has none, a query that Go and JavaScript split differently.
+ * Rules: k8s.io/apiserver pkg/endpoints/request/requestinfo.go; test/fuzz holds
+ * this file against that one.
  */
 import { GatewayError } from '../errors/gateway-error.ts'
 
@@ -15,6 +17,11 @@ export interface RequestInfo {
   method: string
   /** The path as sent upstream: decoded once, encoded once. */
   path: string
+  /**
+   * `path` ends in a slash. Kept only behind the `proxy` of pods, services and nodes, where the
+   * program behind it may serve `/` and nothing, or a redirect, for the empty path.
+   */
+  trailingSlash: boolean
   /** Raw query without `?`; only passed on for requests that are not streams. */
   query: string
   isResourceRequest: boolean
@@ -27,7 +34,7 @@ export interface RequestInfo {
   name?: string
   /** All that follows the name, e.g. `exec` or `proxy/metrics`. */
   subresource?: string
-  /** Lower-case first segment, to route our own API. */
+  /** Decoded; the first one routes our own API. */
   segments: string[]
 }
 
@@ -77,28 +84,74 @@ interface ResourceParts {
   subresource?: string
 }
 
+/** Subresources of a namespace itself; any other third part is a resource inside of it. */
+const NAMESPACE_SUBRESOURCES = new Set(['status', 'finalize'])
+
+/** @param rest what follows the version, at least one segment */
 function resourceParts(rest: string[]): ResourceParts {
-  const [first, second, third, ...more] = rest
-  if (first === undefined) return {}
-  const namespaced = first === 'namespaces' && second !== undefined && third !== undefined
-  // `namespaces/NAME/status` and `/finalize` are subresources of the namespace itself.
-  const ofNamespace =
-    namespaced && more.length === 0 && (third === 'status' || third === 'finalize')
-  if (namespaced && !ofNamespace) {
-    const [name, ...sub] = more
-    return {
-      namespace: second,
-      resource: third,
-      ...(name === undefined ? {} : { name }),
-      ...(sub.length === 0 ? {} : { subresource: sub.join('/') }),
-    }
-  }
-  const sub = third === undefined ? [] : [third, ...more]
+  // No API server of this decade serves it, and its reader finds another resource than ours would.
+  if (rest[0] === 'proxy') throw badPath('/proxy/ before the resource is no longer in use')
+  const isWatch = rest[0] === 'watch'
+  const parts = isWatch ? rest.slice(1) : rest
+  const [first, namespace, third] = parts
+  if (first === undefined) throw badPath('it names nothing to watch')
+  const inNamespace = first === 'namespaces' && namespace !== undefined
+  const entered = inNamespace && third !== undefined && !NAMESPACE_SUBRESOURCES.has(third)
+  const [resource = '', name, ...sub] = entered ? parts.slice(2) : parts
+  if (isWatch && sub.length > 0) throw badPath('/watch/ does not go with a subresource')
   return {
-    resource: first,
-    ...(second === undefined ? {} : { name: second }),
+    ...(inNamespace ? { namespace } : {}),
+    resource,
+    ...(name === undefined ? {} : { name }),
     ...(sub.length === 0 ? {} : { subresource: sub.join('/') }),
   }
+}
+
+function checkQuery(query: string): void {
+  if (/[^\x21-\x7e]/.test(query) || query.includes('#'))
+    throw badPath('its query holds a character that is not allowed')
+  // Go drops a pair that holds one (golang/go#25192), others split the pair there.
+  if (query.includes(';')) throw badPath('its query holds a semicolon; write %3B')
+  try {
+    decodeURIComponent(query)
+  } catch {
+    // Go drops a pair with a broken escape; URLSearchParams takes it literally.
+    throw badPath('its query holds a broken percent escape, or bytes that are not UTF-8')
+  }
+}
+
+/** The API server compares case; what stands behind it, or behind another gateway, may not. */
+function checkCase(...words: (string | undefined)[]): void {
+  if (words.some((word) => word !== undefined && /[A-Z]/.test(word)))
+    throw badPath('it holds a capital letter where Kubernetes has none')
+}
+
+type ResourcePath = Pick<RequestInfo, 'apiPrefix' | 'apiGroup' | 'apiVersion'> & ResourceParts
+
+/** Undefined: no resource request, e.g. discovery or `/healthz`. */
+function resourcePath([prefix, ...rest]: string[]): ResourcePath | undefined {
+  if (prefix === 'api') {
+    const [apiVersion, ...more] = rest
+    if (apiVersion === undefined || more.length === 0) return undefined
+    const parts = resourceParts(more)
+    checkCase(apiVersion, parts.resource, parts.subresource?.split('/')[0])
+    return { apiPrefix: 'api', apiGroup: '', apiVersion, ...parts }
+  }
+  if (prefix === 'apis') {
+    const [apiGroup, apiVersion, ...more] = rest
+    if (apiGroup === undefined || apiVersion === undefined || more.length === 0) return undefined
+    // Resources here may be anything: those of external.metrics.k8s.io are names of metrics.
+    checkCase(apiGroup, apiVersion)
+    return { apiPrefix: 'apis', apiGroup, apiVersion, ...resourceParts(more) }
+  }
+  if (prefix !== undefined && /^apis?$/i.test(prefix)) checkCase(prefix)
+  return undefined
+}
+
+const PROXIED = new Set(['pods', 'services', 'nodes'])
+
+function isProxied({ apiPrefix, resource = '', subresource = '' }: ResourcePath): boolean {
+  return apiPrefix === 'api' && PROXIED.has(resource) && /^proxy(?:\/|$)/.test(subresource)
 }
 
 /**
@@ -109,35 +162,11 @@ export function parseRequestInfo(method: string, target: string): RequestInfo {
   const mark = target.indexOf('?')
   const rawPath = mark === -1 ? target : target.slice(0, mark)
   const query = mark === -1 ? '' : target.slice(mark + 1)
-  if (/[^\x21-\x7e]/.test(query) || query.includes('#'))
-    throw badPath('its query holds a character that is not allowed')
+  checkQuery(query)
   const segments = splitPath(rawPath)
-  const path = `/${segments.map(encodeSegment).join('/')}`
-  const base: RequestInfo = { method, path, query, isResourceRequest: false, segments }
-  const [prefix] = segments
-  if (prefix === 'api' && segments.length > 2) {
-    const [, apiVersion, ...rest] = segments
-    if (apiVersion === undefined) return base
-    return {
-      ...base,
-      isResourceRequest: true,
-      apiPrefix: 'api',
-      apiGroup: '',
-      apiVersion,
-      ...resourceParts(rest),
-    }
-  }
-  if (prefix === 'apis' && segments.length > 3) {
-    const [, apiGroup, apiVersion, ...rest] = segments
-    if (apiGroup === undefined || apiVersion === undefined) return base
-    return {
-      ...base,
-      isResourceRequest: true,
-      apiPrefix: 'apis',
-      apiGroup,
-      apiVersion,
-      ...resourceParts(rest),
-    }
-  }
-  return base
+  const resource = resourcePath(segments)
+  const trailingSlash = resource !== undefined && rawPath.endsWith('/') && isProxied(resource)
+  const path = `/${segments.map(encodeSegment).join('/')}${trailingSlash ? '/' : ''}`
+  const isResourceRequest = resource !== undefined
+  return { method, path, trailingSlash, query, isResourceRequest, ...resource, segments }
 }

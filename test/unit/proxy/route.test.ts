@@ -39,7 +39,7 @@ describe('routeOf', () => {
     ['GET', '/api/v1/nodes/n1/log', false, { kind: 'refuse' }],
     ['POST', `${NS}/pods`, false, { kind: 'createPod', namespace: 'shop' }],
     ['POST', '/api/v1/pods', false, { kind: 'refuse' }],
-    ['GET', '/api/v1/proxy/nodes/n1/run', false, { kind: 'refuse' }],
+    ['GET', '/api/v1/redirect/nodes/n1/run', false, { kind: 'refuse' }],
     ['PATCH', `${NS}/pods/web-0/ephemeralcontainers`, false, { kind: 'debugContainer' }],
     ['PUT', `${NS}/pods/web-0/ephemeralcontainers`, false, { kind: 'debugContainer' }],
     ['POST', `${NS}/pods/web-0/ephemeralcontainers`, false, { kind: 'refuse' }],
