@@ -54,3 +54,13 @@ export const PAUSE: GoModule = {
   ldflags: '-s -w',
   typicalSeconds: 5,
 }
+
+/** How the API server reads a path: the oracle of `npm run fuzz`. */
+export const REQUEST_INFO: GoModule = {
+  name: 'requestinfo',
+  title: 'the RequestInfo oracle',
+  packages: ['.'],
+  binaries: ['requestinfo'],
+  ldflags: '-s -w',
+  typicalSeconds: 30,
+}
