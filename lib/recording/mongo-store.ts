@@ -16,7 +16,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { frameId, type FrameDocument } from './frame.ts'
 import { isDuplicateKey, isNamespaceNotFound, storeError } from './mongo-error.ts'
 import type { SessionDocument, TerminalRecord } from './session-document.ts'
-import type { OpenSession, PutResult, SessionQuery, TranscriptStore } from './store.ts'
+import type { DebugQuery, OpenSession, PutResult, SessionQuery, TranscriptStore } from './store.ts'
 
 export interface MongoStoreOptions {
   uri: string
@@ -38,6 +38,7 @@ const SESSION_INDEXES = [
   { key: { startedAt: -1, _id: -1 }, name: 'newest' },
   { key: { 'user.username': 1, startedAt: -1, _id: -1 }, name: 'newest-of-user' },
   { key: { leaseUntil: 1 }, name: 'open' },
+  { key: { 'end.created.podUID': 1, startedAt: -1 }, name: 'made' },
 ] as const
 
 export function createMongoStore(options: MongoStoreOptions): TranscriptStore {
@@ -174,6 +175,20 @@ class MongoStore implements TranscriptStore {
         .limit(query.limit)
         .toArray(),
     )
+  }
+
+  findDebug({ podUID, container }: DebugQuery): Promise<SessionDocument | undefined> {
+    return this.#run('looking for a debug session', async () => {
+      const [found] = await this.#sessions
+        .find({
+          'end.created.podUID': { $eq: podUID },
+          'end.created.container': { $eq: container },
+        })
+        .sort({ startedAt: -1, _id: -1 })
+        .limit(1)
+        .toArray()
+      return found
+    })
   }
 
   async ping(): Promise<void> {

@@ -2,6 +2,7 @@
  * The record of one session: who, what, where, by which policy, and how it ended.
  * PURE.
  */
+import type { DebugFacts } from '../api/debug-facts.ts'
 import type { Operation } from '../api/operation.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 
@@ -44,6 +45,8 @@ export interface SessionApproval {
   uid: string
   digest: string
   approvers: { username: string; reason: string; time: string }[]
+  /** What was approved may go on until then. */
+  until?: Date
 }
 
 export interface SessionStart {
@@ -56,6 +59,8 @@ export interface SessionStart {
   stdin: boolean
   policies: SessionPolicy[]
   approval?: SessionApproval
+  /** What was decided on, for Debug. */
+  debug?: DebugFacts
   /** `Digest`: what was shown is not kept, only how much it was and its SHA-256. */
   content: 'Full' | 'Digest'
   /** The session by whose decision this one was opened: attaching to a debug container. */
@@ -64,6 +69,14 @@ export interface SessionStart {
   /** Wire and version towards the client, e.g. `websocket v5.channel.k8s.io`. */
   protocol: { client?: string }
   startedAt: Date
+}
+
+/** What a session of Debug has made; attaching to it belongs to the same decision. */
+export interface CreatedTarget {
+  pod: string
+  podUID: string
+  /** Empty where the whole pod was made. */
+  container: string
 }
 
 export type SessionOutcome =
@@ -79,6 +92,7 @@ export interface SessionEnd {
   /** TCP connections of a port-forward, files of a copy. */
   connections?: number
   files?: number
+  created?: CreatedTarget
   endedAt: Date
 }
 
@@ -93,6 +107,7 @@ export interface TerminalRecord {
   masked: { name: string; count: number }[]
   connections?: number
   files?: number
+  created?: CreatedTarget
   endedAt: Date
   /** Frames of data before this record. */
   frames: number

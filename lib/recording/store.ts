@@ -25,6 +25,13 @@ export interface SessionQuery {
   limit: number
 }
 
+/** Names what was made; see CreatedTarget. */
+export interface DebugQuery {
+  podUID: string
+  /** Empty: the pod itself. */
+  container: string
+}
+
 export interface OpenSession {
   id: string
   leaseUntil: Date
@@ -55,6 +62,8 @@ export interface TranscriptStore {
   getSession(session: string): Promise<SessionDocument | undefined>
   /** Newest first. */
   listSessions(query: SessionQuery): Promise<SessionDocument[]>
+  /** The newest session that has made this debug container or pod. */
+  findDebug(query: DebugQuery): Promise<SessionDocument | undefined>
   ping(): Promise<void>
   close(): Promise<void>
 }

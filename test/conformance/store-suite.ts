@@ -110,6 +110,44 @@ export function describeStore(name: string, open: () => Promise<TranscriptStore>
       })
     })
 
+    describe('what sessions of Debug have made', () => {
+      const uid = `uid-${randomUUID()}`
+
+      async function made(
+        container: string,
+        podUID: string = uid,
+        minute = 0,
+      ): Promise<SessionDocument> {
+        const startedAt = new Date(Date.UTC(2026, 10, 22, 13, minute))
+        const session = await putNew({ operation: 'Debug', startedAt })
+        const created = { pod: 'web-0', podUID, container }
+        await store.setEnd(session._id, { ...terminal(0, 'writer-1'), created })
+        return session
+      }
+
+      it('is found by the pod’s uid and the container, newest first', async () => {
+        const own = await made('debugger-1')
+        await made('debugger-2', uid, 5)
+        await made('debugger-1', `${uid}-other`, 6)
+        const pod = await made('', uid, 7)
+        const find = async (container: string): Promise<string | undefined> =>
+          (await store.findDebug({ podUID: uid, container }))?._id
+        expect(await find('debugger-1')).toBe(own._id)
+        const newer = await made('debugger-1', uid, 9)
+        expect(await find('debugger-1')).toBe(newer._id)
+        expect(await find('')).toBe(pod._id)
+      })
+
+      it('is not found while the session runs, nor by an operator in place of a name', async () => {
+        expect(await store.findDebug({ podUID: uid, container: 'never' })).toBeUndefined()
+        const target = { ...sessionStart().target, podUID: `${uid}-running` }
+        await putNew({ operation: 'Debug', target })
+        expect(await store.findDebug({ podUID: target.podUID, container: '' })).toBeUndefined()
+        const hostile = { $ne: 1 } as unknown as string
+        expect(await store.findDebug({ podUID: hostile, container: '' })).toBeUndefined()
+      })
+    })
+
     describe('list', () => {
       const issuer = `https://idp.test/${randomUUID()}`
       const user = { username: 'bo', groups: [], issuer }

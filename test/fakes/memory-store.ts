@@ -142,6 +142,13 @@ export function createMemoryStore(): MemoryStore {
         .slice(0, query.limit)
         .map((session) => structuredClone(session))
     },
+    async findDebug({ podUID, container }) {
+      await enter()
+      const [newest] = [...sessions.values()]
+        .filter(({ end }) => end?.created?.podUID === podUID && end.created.container === container)
+        .sort(newestFirst)
+      return structuredClone(newest)
+    },
     ping: enter,
     close: () => Promise.resolve(),
   }
