@@ -67,15 +67,12 @@ function allContainers(pod: PodObject): ContainerSpec[] {
   return [...containers, ...initContainers, ...ephemeralContainers]
 }
 
-const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container'
-
 /**
- * The container a request means; the refusals are the API server's own words
- * (k8s.io/kubernetes pkg/registry/core/pod/strategy.go).
+ * A running pod as a whole, for what is about no container of it.
  *
  * @throws GatewayError BadRequest
  */
-export function containerFacts(pod: PodObject, wanted: string | undefined): ContainerFacts {
+export function podFacts(pod: PodObject): ContainerFacts {
   const { name, namespace, uid, labels = {} } = pod.metadata
   const phase = pod.status?.phase
   if (phase === 'Succeeded' || phase === 'Failed') {
@@ -88,6 +85,30 @@ export function containerFacts(pod: PodObject, wanted: string | undefined): Cont
   if (pod.spec.nodeName === undefined) {
     throw new GatewayError('BadRequest', `pod ${name} does not have a host assigned`, { id: 1020 })
   }
+  return {
+    namespace,
+    pod: name,
+    podUID: uid,
+    labels,
+    node: pod.spec.nodeName,
+    container: '',
+    image: '',
+    containerID: undefined,
+    restartCount: 0,
+  }
+}
+
+const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container'
+
+/**
+ * The container a request means; the refusals are the API server's own words
+ * (k8s.io/kubernetes pkg/registry/core/pod/strategy.go).
+ *
+ * @throws GatewayError BadRequest
+ */
+export function containerFacts(pod: PodObject, wanted: string | undefined): ContainerFacts {
+  const { name } = pod.metadata
+  const facts = podFacts(pod)
   const { containers } = pod.spec
   const annotated = pod.metadata.annotations?.[DEFAULT_CONTAINER]
   const chosen = wanted ?? annotated ?? (containers.length === 1 ? containers[0]?.name : undefined)
@@ -111,11 +132,7 @@ export function containerFacts(pod: PodObject, wanted: string | undefined): Cont
     ...(pod.status?.ephemeralContainerStatuses ?? []),
   ].find((candidate) => candidate.name === chosen)
   return {
-    namespace,
-    pod: name,
-    podUID: uid,
-    labels,
-    node: pod.spec.nodeName,
+    ...facts,
     container: chosen,
     image: spec.image ?? '',
     containerID: status?.containerID,

@@ -23,6 +23,8 @@ export interface ReflectorOptions<T extends KubeObject> {
   client: ApiClient
   /** e.g. `/apis/podgate.dev/v1alpha1/accesspolicies` */
   path: string
+  /** Only these, such as `metadata.name=web-0`. */
+  fieldSelector?: string
   onChange?(type: 'set' | 'delete', object: T): void
   /** Told about every failure, for the log. */
   onError?(message: string): void
@@ -93,6 +95,10 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   const { client, path } = options
   const now = options.now ?? Date.now
   const watchSeconds = options.watchSeconds ?? WATCH_SECONDS
+  const selector =
+    options.fieldSelector === undefined
+      ? ''
+      : `fieldSelector=${encodeURIComponent(options.fieldSelector)}`
   const stop = new AbortController()
   const store = new Map<string, T>()
   const waiting = new Set<() => void>()
@@ -120,7 +126,8 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
 
   async function list(): Promise<void> {
     const startedAt = now()
-    const body = await client.request<ListResponse<T>>('GET', path, { signal: stop.signal })
+    const listPath = selector === '' ? path : `${path}?${selector}`
+    const body = await client.request<ListResponse<T>>('GET', listPath, { signal: stop.signal })
     const seen = new Set(body.items.map(keyOf))
     for (const object of store.values()) if (!seen.has(keyOf(object))) drop(object)
     for (const object of body.items) {
@@ -148,7 +155,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   async function watch(): Promise<boolean> {
     const startedAt = performance.now()
     let events = 0
-    const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=${watchSeconds}&resourceVersion=${encodeURIComponent(resourceVersion)}`
+    const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=${watchSeconds}&resourceVersion=${encodeURIComponent(resourceVersion)}${selector === '' ? '' : `&${selector}`}`
     const response = await client.open('GET', `${path}?${query}`, {
       signal: stop.signal,
       timeoutMs: watchSeconds * 1000 + WATCH_GRACE_MS,

@@ -8,6 +8,7 @@ import type { DebugFacts } from '../api/debug-facts.ts'
 import type { Operation } from '../api/operation.ts'
 import type { ApiClient, HeaderMap } from '../kube/api-client.ts'
 import type { ReviewTarget } from '../kube/access-review.ts'
+import type { Obligations } from '../policy/decision.ts'
 import { containerFacts, readPod, type ContainerFacts } from '../kube/pod.ts'
 
 /** What it is done to, as read from the cluster. Empty strings where it is about no pod or container. */
@@ -31,10 +32,14 @@ export interface Access {
   command: string[]
   tty: boolean
   stdin: boolean
+  /** A question that kubectl cp asks before it copies, such as `test -d`; see admit.ts. */
+  isProbe?: boolean
   /** Of Proxy, and of one connection of PortForward. */
   port?: number
   debug?: DebugFacts
   impersonate?: { user: string; groups: readonly string[] }
+  /** What the obligations of the policies say of the request itself. @throws GatewayError */
+  examine?(obligations: Obligations): void
   /** @throws GatewayError, or UpstreamStatusError in the API server's own words. */
   readFacts(reader: FactReader): Promise<TargetFacts>
 }
@@ -47,6 +52,8 @@ export interface ContainerAccess {
   command: string[]
   tty: boolean
   stdin: boolean
+  isProbe?: boolean
+  examine?(obligations: Obligations): void
 }
 
 /** Running or joining a process in a container. */

@@ -7,7 +7,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { User } from '../identity/user.ts'
 import { assertMay } from '../kube/access-review.ts'
 import type { ApiClient, HeaderMap } from '../kube/api-client.ts'
-import type { Decision } from '../policy/decision.ts'
+import type { Decision, Operation } from '../policy/decision.ts'
 import { evaluate } from '../policy/evaluate.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Access, TargetFacts } from './access.ts'
@@ -16,6 +16,8 @@ import type { PolicySource } from './policy-source.ts'
 export type AllowingDecision = Exclude<Decision, { kind: 'deny' }>
 
 export interface Admission {
+  /** As it was decided: a probe of kubectl cp may be allowed as one or the other. */
+  operation: Operation
   facts: TargetFacts
   decision: AllowingDecision
   /** Of the namespace, for decisions that follow within the same session. */
@@ -39,17 +41,14 @@ async function readNamespaceLabels(
   return namespace.metadata.labels ?? {}
 }
 
-/**
- * What the policies say now, with the facts at hand.
- *
- * @throws GatewayError Forbidden with the reason.
- */
-export function decide(
+type Known = Pick<Admission, 'facts' | 'namespaceLabels'>
+
+function evaluateAccess(
   { policies, metrics }: AdmitDeps,
   user: User,
   access: Access,
-  { facts, namespaceLabels }: Omit<Admission, 'decision'>,
-): AllowingDecision {
+  { facts, namespaceLabels }: Known,
+): Decision {
   const { operation, namespace, port, debug, impersonate } = access
   const { pod, labels, container, node, service, serviceAccount } = facts
   const isAboutNode = pod === '' && node !== undefined
@@ -68,10 +67,42 @@ export function decide(
     policies: policies.current(),
   })
   metrics.decisions.inc({ decision: decision.kind, operation })
-  if (decision.kind === 'deny') {
-    throw new GatewayError('Forbidden', decision.message, { id: decision.id })
-  }
   return decision
+}
+
+/**
+ * What the policies say now, with the facts at hand.
+ *
+ * @throws GatewayError Forbidden with the reason.
+ */
+export function decide(
+  deps: AdmitDeps,
+  user: User,
+  access: Access,
+  known: Known,
+): AllowingDecision {
+  const decision = evaluateAccess(deps, user, access, known)
+  if (decision.kind !== 'deny') return decision
+  throw new GatewayError('Forbidden', decision.message, { id: decision.id })
+}
+
+/**
+ * Before an upload kubectl cp asks whether the target is a folder (`test -d`). Whoever may copy may
+ * ask; the approval that the copy may need is asked for, and spent, with the copy itself.
+ */
+function decideProbe(
+  deps: AdmitDeps,
+  user: User,
+  access: Access,
+  known: Known,
+): Pick<Admission, 'operation' | 'decision'> {
+  const copy = evaluateAccess(deps, user, { ...access, operation: 'Copy' }, known)
+  if (copy.kind !== 'deny') {
+    const { policies, obligations } = copy
+    return { operation: 'Copy', decision: { kind: 'allow', policies, obligations } }
+  }
+  const decision = decide(deps, user, { ...access, operation: 'Exec' }, known)
+  return { operation: 'Exec', decision }
 }
 
 /**
@@ -93,9 +124,11 @@ export async function admit(
     access.readFacts({ client, identity }),
     needsLabels ? readNamespaceLabels(client, namespace) : {},
   ])
-  return {
-    facts,
-    namespaceLabels,
-    decision: decide(deps, user, access, { facts, namespaceLabels }),
-  }
+  const known = { facts, namespaceLabels }
+  const decided =
+    access.isProbe === true
+      ? decideProbe(deps, user, access, known)
+      : { operation: access.operation, decision: decide(deps, user, access, known) }
+  if (decided.operation === access.operation) access.examine?.(decided.decision.obligations)
+  return { ...known, ...decided }
 }

@@ -131,7 +131,7 @@ function sessionStart(
   deps: SessionDeps,
   ask: SessionAsk,
   attempt: Attempt,
-  { facts, decision }: Admission,
+  { operation, facts, decision }: Admission,
   consent: Consent | undefined,
 ): SessionStart {
   const { user, access, client, protocol, parent } = ask
@@ -140,7 +140,7 @@ function sessionStart(
   return {
     id: attempt.id,
     user: { username, groups, issuer, ...(uid === undefined ? {} : { uid }) },
-    operation: access.operation,
+    operation,
     target: {
       cluster: deps.clusterUID,
       namespace,

@@ -28,8 +28,9 @@ export interface Consent {
   verdict: ApprovedVerdict
 }
 
-function bindingOf(request: ConsentRequest, { facts, decision }: Admission): Binding {
+function bindingOf(request: ConsentRequest, admission: Admission): Binding {
   const { user, access } = request
+  const { operation, facts, decision } = admission
   const { namespace, pod, podUID, container, image, service, serviceAccount } = facts
   return {
     requester: {
@@ -37,7 +38,7 @@ function bindingOf(request: ConsentRequest, { facts, decision }: Admission): Bin
       groups: user.groups,
       ...(user.uid === undefined ? {} : { uid: user.uid }),
     },
-    operation: access.operation,
+    operation,
     target: {
       cluster: request.clusterUID,
       namespace,

@@ -91,6 +91,15 @@ export function podChanged(pod: string): GatewayError {
   )
 }
 
+/** In the middle of a session that a pod's end does not end by itself. */
+export function podGone(pod: string, why: string): GatewayError {
+  return new GatewayError(
+    'NotFound',
+    `pod ${pod} ${why}, so the session was ended; run the command again with a pod that runs: kubectl get pods`,
+    { id: 1050 },
+  )
+}
+
 export function roadClosed(what: string): GatewayError {
   return new GatewayError(
     'Forbidden',

@@ -29,11 +29,21 @@ export interface PumpEnd {
   error?: GatewayError
 }
 
+/** A masker, or what stands in for one. */
+export type OutputFilter = Pick<Masker, 'push' | 'flush' | 'end' | 'heldBytes' | 'counts'>
+
+export interface InputFilter {
+  push(data: Uint8Array): Uint8Array[]
+  end(): Uint8Array[]
+}
+
 export interface PumpOptions {
   client: StreamSession
   upstream: StreamSession
   recording: Recording
-  maskers: { stdout: Masker; stderr: Masker }
+  maskers: { stdout: OutputFilter; stderr: OutputFilter }
+  /** What stdin goes through on its way to the pod; undefined: as it comes. */
+  stdin?: InputFilter | undefined
   /** Milliseconds since the session began. */
   elapsedMs(): number
   /** Everything is over on one side; called once. The caller finishes the other. */
@@ -148,6 +158,11 @@ export function createPump(options: PumpOptions): Pump {
     brake()
   }
 
+  function input(pieces: Uint8Array[]): void {
+    // A filter that refuses ends the session while it is asked.
+    for (const data of pieces) if (!ended && !upstream.write('stdin', data)) client.pause()
+  }
+
   function finishOutput(): void {
     record('stdout', maskers.stdout.end())
     record('stderr', maskers.stderr.end())
@@ -187,11 +202,13 @@ export function createPump(options: PumpOptions): Pump {
       if (channel === 'stdin') {
         counts.stdin += data.length
         echo.typed(data)
-        if (!upstream.write('stdin', data)) client.pause()
+        input(options.stdin === undefined ? [data] : options.stdin.push(data))
       } else if (channel === 'resize') resize.push(data)
     },
     onEnd(channel) {
-      if (channel === 'stdin') upstream.end('stdin')
+      if (ended || channel !== 'stdin') return
+      input(options.stdin?.end() ?? [])
+      upstream.end('stdin')
     },
     onDrain() {
       release()

@@ -2,19 +2,19 @@
  * One admitted session from its open legs to its terminal record.
  */
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { Masker } from '../masking/masker.ts'
 import type { Recording } from '../recording/recorder.ts'
 import type { SessionEnd, SessionOutcome } from '../recording/session-document.ts'
 import { encodeStatus, parseErrorStream } from '../streams/exit-status.ts'
 import type { StreamSession } from '../streams/session.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { createPump, type Pump, type PumpEnd } from './pump.ts'
+import { createPump, type InputFilter, type OutputFilter, type Pump, type PumpEnd } from './pump.ts'
 
 export interface RunOptions {
   client: StreamSession
   upstream: StreamSession
   recording: Recording
-  maskers: { stdout: Masker; stderr: Masker }
+  maskers: { stdout: OutputFilter; stderr: OutputFilter }
+  stdin?: InputFilter | undefined
   elapsedMs(): number
   /** Access ends then, also in the middle; undefined without an approval. */
   expiresInMs: number | undefined
@@ -86,6 +86,7 @@ export function createRunningSession(options: RunOptions): RunningSession {
     upstream,
     recording,
     maskers,
+    stdin: options.stdin,
     elapsedMs: () => options.elapsedMs(),
     onEnd: ended.resolve,
     onStatusReleased: statusReleased.resolve,

@@ -6,22 +6,26 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
+import { recogniseCopy, type CopyCommand } from '../copy/recognise-copy.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { User } from '../identity/user.ts'
 import type { ExecDialer } from '../kube/dial-exec.ts'
 import { containerFacts, isSameContainer, readPod } from '../kube/pod.ts'
 import { createMasker, type CompiledMaskRules } from '../masking/masker.ts'
+import { eventEntry } from '../recording/event.ts'
 import type { SessionEnd } from '../recording/session-document.ts'
 import { encodeStatus } from '../streams/exit-status.ts'
 import type { StreamSession } from '../streams/session.ts'
 import { negotiate } from '../streams/subprotocol.ts'
 import { acceptClient, type AcceptedNegotiation } from './accept-client.ts'
-import { containerAccess } from './access.ts'
+import { containerAccess, type Access } from './access.ts'
 import type { AllowingDecision } from './admit.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from './conduct-session.ts'
+import { examineCopy, openTarFilter, type TarFilter } from './copy/tar-filter.ts'
 import { podChanged } from './messages.ts'
 import { refuseUpgrade } from './respond.ts'
-import { createRunningSession } from './run-session.ts'
+import type { InputFilter, OutputFilter } from './pump.ts'
+import { createRunningSession, type RunningSession } from './run-session.ts'
 import { parseStreamOptions, type StreamOptions } from './stream-options.ts'
 import { openWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
@@ -45,6 +49,15 @@ export interface StreamTarget {
   pod: string
 }
 
+/** What bytes go through on their way. */
+interface Filters {
+  stdout: OutputFilter
+  stderr: OutputFilter
+  stdin?: InputFilter
+  /** Entries of an archive so far; undefined where there is none. */
+  files?(): number
+}
+
 /** The client's leg, once it is there. */
 interface Legs {
   client?: StreamSession
@@ -55,6 +68,8 @@ interface Legs {
 interface Stream extends UpgradeRequest {
   subresource: 'exec' | 'attach'
   options: StreamOptions
+  /** What kubectl cp runs, where this is it. */
+  copy: CopyCommand | undefined
   negotiation: AcceptedNegotiation
   legs: Legs
 }
@@ -133,30 +148,77 @@ async function acceptAndCheck(
   return accepted.value
 }
 
+function openFilters(
+  deps: StreamDeps,
+  { copy }: Stream,
+  opened: OpenedSession,
+  refuse: (error: GatewayError) => void,
+): Filters {
+  const { operation, decision } = opened.admission
+  const rules = deps.maskRules(decision.obligations.masking)
+  const stderr = createMasker(rules)
+  if (copy === undefined || copy.kind === 'Probe' || operation !== 'Copy') {
+    return { stdout: createMasker(rules), stderr }
+  }
+  const archive = openTarFilter({
+    command: copy,
+    rules: decision.obligations.copy,
+    createMasker: () => createMasker(rules),
+    tell: (event) => opened.recording.append(eventEntry(event, opened.elapsedMs())),
+    refuse,
+  })
+  const files = (): number => archive.files
+  return copy.kind === 'Download'
+    ? { stdout: asOutput(archive), stderr, files }
+    : { stdout: createMasker(rules), stderr, stdin: archive, files }
+}
+
+/** An archive is cut nowhere but where it says: quiet lets nothing of it go. */
+function asOutput(archive: TarFilter): OutputFilter {
+  return {
+    push: (data) => archive.push(data),
+    flush: () => [],
+    end: () => archive.end(),
+    heldBytes: 0,
+    counts: archive.counts,
+  }
+}
+
 async function run(deps: StreamDeps, stream: Stream, opened: OpenedSession): Promise<SessionEnd> {
   const { legs } = stream
+  let session: RunningSession | undefined
+  const filters = openFilters(deps, stream, opened, (error) => session?.pump.fail(error))
   const upstream = await dial(deps, stream, opened)
   legs.upstream = upstream
   const client = await acceptAndCheck(deps, stream, opened)
-  const rules = deps.maskRules(opened.admission.decision.obligations.masking)
-  const session = createRunningSession({
+  const { pump, run: join } = (session = createRunningSession({
     client,
     upstream,
     recording: opened.recording,
-    maskers: { stdout: createMasker(rules), stderr: createMasker(rules) },
+    maskers: { stdout: filters.stdout, stderr: filters.stderr },
+    stdin: filters.stdin,
     elapsedMs: () => opened.elapsedMs(),
     expiresInMs: opened.expiresInMs,
     stop: deps.stop,
     metrics: deps.metrics,
-  })
+  }))
   opened.running()
-  if (legs.room === undefined) client.start(session.pump.clientHandlers)
-  else legs.room.enter(session.pump.clientHandlers)
+  if (legs.room === undefined) client.start(pump.clientHandlers)
+  else legs.room.enter(pump.clientHandlers)
   opened.bind({
-    onRelease: (entries) => session.pump.release(entries),
-    onFailure: (error: GatewayError) => session.pump.fail(error),
+    onRelease: (entries) => pump.release(entries),
+    onFailure: (error: GatewayError) => pump.fail(error),
   })
-  return await session.run()
+  const end = await join()
+  return filters.files === undefined ? end : { ...end, files: filters.files() }
+}
+
+function copyAccess(command: CopyCommand): Pick<Access, 'operation' | 'isProbe' | 'examine'> {
+  return {
+    operation: 'Copy',
+    isProbe: command.kind === 'Probe',
+    examine: ({ copy }) => examineCopy(command, copy),
+  }
 }
 
 const SILENT = {
@@ -180,15 +242,23 @@ export async function serveStream(
     return
   }
   const options = parseStreamOptions(target.operation, upgrade.query)
+  const copy = target.operation === 'Exec' ? recogniseCopy(options.command, options) : undefined
   const subresource = target.operation === 'Exec' ? 'exec' : 'attach'
   const legs: Legs = {}
-  const stream: Stream = { ...upgrade, subresource, options, negotiation, legs }
+  const stream: Stream = { ...upgrade, subresource, options, copy, negotiation, legs }
   const { container, command, tty, stdin } = options
   await conductSession(
     deps,
     {
       user,
-      access: containerAccess(subresource, { ...target, container, command, tty, stdin }),
+      access: containerAccess(subresource, {
+        ...target,
+        ...(copy === undefined ? {} : copyAccess(copy)),
+        container,
+        command,
+        tty,
+        stdin,
+      }),
       client: clientOf(request),
       protocol: `${negotiation.kind} ${negotiation.protocol}`,
       openRoom: () => openRoom(stream),

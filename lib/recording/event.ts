@@ -26,6 +26,11 @@ export type SessionEvent =
       /** From the pod to the client. */
       down: ChannelDigest
     }
+  /** `content: Digest`: what the connections have carried by now. */
+  | {
+      type: 'connectionDigests'
+      connections: { connection: number; up: ChannelDigest; down: ChannelDigest }[]
+    }
   /** One member of the archive of `kubectl cp`. */
   | {
       type: 'file'
