@@ -5,10 +5,10 @@
 import { request as httpsRequest } from 'node:https'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 
-import { GatewayError } from '../errors/gateway-error.ts'
 import type { ApiClient } from '../kube/api-client.ts'
 import { closedWithoutAnswer, unreachable } from '../kube/unreachable.ts'
 import { requestHeaders, responseHeaders } from './headers.ts'
+import { answerRefusal } from './http-exchange.ts'
 import type { RequestInfo } from './request-info.ts'
 
 function hasBody(request: IncomingMessage): boolean {
@@ -22,27 +22,6 @@ function framing(request: IncomingMessage): Record<string, string> {
   const length = request.headers['content-length']
   if (request.headers['transfer-encoding'] !== undefined) return { 'transfer-encoding': 'chunked' }
   return length === undefined ? {} : { 'content-length': length }
-}
-
-/** What the API server's answer means for the client when it is not simply passed on. */
-function refusalOf(upstream: IncomingMessage): GatewayError | undefined {
-  const code = upstream.statusCode ?? 0
-  if (code === 401) {
-    return new GatewayError(
-      'ServiceUnavailable',
-      "the cluster does not accept the gateway's own credentials; ask the gateway's operator to renew them",
-      { id: 1505 },
-    )
-  }
-  // A redirect would carry the caller's identity to a place nobody decided on (CVE-2020-8559, CVE-2022-3172).
-  if (code >= 300 && code < 400 && code !== 304) {
-    return new GatewayError(
-      'BadGateway',
-      'the API server answered with a redirect, which the gateway does not follow',
-      { id: 1506 },
-    )
-  }
-  return undefined
 }
 
 /**
@@ -87,7 +66,7 @@ export async function passThrough(
     upstream.on('response', (answer) => {
       answered = true
       answer.on('error', () => response.destroy())
-      const refusal = refusalOf(answer)
+      const refusal = answerRefusal(answer)
       if (refusal !== undefined) {
         answer.destroy()
         reject(refusal)
