@@ -2,12 +2,13 @@
  * The body of a PAX extended header (POSIX.1-2001, pax, "Extended Header"): records of
  * `LENGTH KEY=VALUE\n`, where the length counts the whole record.
  */
+import { quotePath } from './quote-path.ts'
 import { TarViolation } from './tar-violation.ts'
 
 const SPACE = 0x20
 const NEWLINE = 0x0a
 const MAX_DIGITS = 8
-const decoder = new TextDecoder()
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** Of a key that comes twice the last counts, as POSIX says. Throws TarViolation. */
 export function parsePaxRecords(body: Uint8Array): Map<string, string> {
@@ -43,7 +44,7 @@ export function paxNumber(
   const text = records.get(key) ?? ''
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
   if (Number.isSafeInteger(value)) return value
-  throw new TarViolation(`an extended header's ${key} is no size: ${JSON.stringify(text)}`)
+  throw new TarViolation(`an extended header's ${key} is no size: ${quotePath(text)}`)
 }
 
 /** An empty value takes a record back, so that the plain header counts again. */

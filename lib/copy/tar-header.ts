@@ -7,6 +7,7 @@
  * GNU sparse files ('S') have at 482 a flag that another block of their map follows, and at 483 the
  * size when unpacked. Numbers are octal text, or base-256 with the first bit set (GNU).
  */
+import { quotePath } from './quote-path.ts'
 import { TarViolation } from './tar-violation.ts'
 
 export const BLOCK = 512
@@ -31,7 +32,8 @@ export const SPARSE_MAP_FLAG = 504
 
 const CHECKSUM = 148
 const SPACE = 0x20
-const decoder = new TextDecoder()
+/** A byte order mark is a part of a name as any other. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** Throws TarViolation. */
 export function parseTarHeader(block: Uint8Array): TarHeader {
@@ -92,7 +94,7 @@ function numberAt(block: Uint8Array, at: number, length: number, what: string): 
   const text = String.fromCharCode(...block.subarray(at, at + length))
   const [, digits] = /^ *([0-7]*)[ \0]*$/.exec(text) ?? []
   if (digits === undefined) {
-    throw new TarViolation(`a header's ${what} is no octal number: ${JSON.stringify(text)}`)
+    throw new TarViolation(`a header's ${what} is no octal number: ${quotePath(text)}`)
   }
   return digits === '' ? 0 : Number.parseInt(digits, 8)
 }

@@ -265,5 +265,6 @@ function refuseGlobalNames(records: ReadonlyMap<string, string>): void {
   const key = [...records.keys()].find(
     (name) => name === 'path' || name === 'linkpath' || name === 'size' || isSparseKey(name),
   )
-  if (key !== undefined) throw new TarViolation(`a global extended header sets the ${key} of all`)
+  if (key !== undefined)
+    throw new TarViolation(`a global extended header sets ${quotePath(key)} of all`)
 }

@@ -335,6 +335,13 @@ describe('the words', () => {
     expect(status?.message).toContain('[PODGATE-1040]')
   })
 
+  it.each(['\u202e', '\n', 'x', '東', '😀'])('show both ends of a name of many %j', (character) => {
+    const name = `../begin${character.repeat(1_500)}end`
+    const refused = refusedEntry(ALL, upload('/data'), gnuLong('L', name), file('a', 'x'))
+    expect(refused?.[1]).toMatch(/"\.\.\/begin.*….*end" is refused/)
+    expect(refused?.[1].length).toBeLessThan(320)
+  })
+
   it('tell why a stream cannot be read', () => {
     const refusal = tarUnreadable('Download', new TarViolation('an entry has no name'))
     expect(refusal).toMatchObject({ id: 1041, reason: 'BadRequest' })

@@ -209,6 +209,12 @@ describe('TarReader', () => {
     expect(only(entriesOf(readAll(input))).path).toBe('c')
   })
 
+  it('keeps a byte order mark, which is a part of the name', () => {
+    const name = '\u{feff}a'
+    expect(only(entriesOf(readAll(archive(file(name, 'x'))))).path).toBe(name)
+    expect(only(entriesOf(readAll(archive(pax({ path: name }), file('b', 'x'))))).path).toBe(name)
+  })
+
   it('takes a global header before an entry, and at the end', () => {
     const comment = pax({ comment: 'commit' }, 'g')
     const input = archive(comment, file('a', 'x'), comment)
@@ -286,8 +292,8 @@ describe('TarReader refuses', () => {
       archive(pax({ path: 'b' }), gnuLong('L', 'c'), file('a', '')),
       /two n/,
     ],
-    ['a global name', archive(pax({ path: 'b' }, 'g'), file('a', '')), /sets the path of all/],
-    ['a global size', archive(pax({ size: '1' }, 'g'), file('a', '')), /sets the size of all/],
+    ['a global name', archive(pax({ path: 'b' }, 'g'), file('a', '')), /sets "path" of all/],
+    ['a global size', archive(pax({ size: '1' }, 'g'), file('a', '')), /sets "size" of all/],
     [
       'global headers without end',
       Buffer.concat(Array(600).fill(pax({ a: 'b' }, 'g'))),
