@@ -78,11 +78,11 @@ export interface Pump {
  * that one read of a socket still brings it stays below 1 MiB. It may go on soon after: by the time
  * a frame has left the recorder, the next one must be full, or the store waits for us.
  */
-const HIGH_WATER_BYTES = 944 * 1024
-const LOW_WATER_BYTES = 848 * 1024
+export const HIGH_WATER_BYTES: number = 944 * 1024
+export const LOW_WATER_BYTES: number = 848 * 1024
 const MAX_STATUS_BYTES = 64 * 1024
 /** How long output must be quiet before bytes held back by the masker are let go. */
-const QUIET_MS = 25
+export const QUIET_MS = 25
 
 type Output = 'stdout' | 'stderr'
 
