@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createProgress } from '../../lib/cluster/progress.ts'
 import { type KubectlOptions, runKubectl } from '../../lib/sandbox/run-kubectl.ts'
 import { type Sandbox, startSandbox } from '../../lib/sandbox/sandbox.ts'
-import { benchManifest, NAMESPACE, POD } from './manifests.ts'
+import { benchManifest, NAMESPACE, PLAIN_POD, POD } from './manifests.ts'
 import { openRoutes, type Routes } from './routes.ts'
 
 export interface Bed {
@@ -67,6 +67,8 @@ export async function openBed(signal: AbortSignal): Promise<Bed> {
 
 async function preparePod(admin: KubectlOptions, image: string): Promise<void> {
   await runKubectl(['apply', '-f', '-'], { ...admin, input: benchManifest(image) })
-  const ready = ['wait', '--for=condition=Ready', `pod/${POD}`, '-n', NAMESPACE, '--timeout=60s']
-  await runKubectl(ready, admin)
+  for (const pod of [POD, PLAIN_POD]) {
+    const ready = ['wait', '--for=condition=Ready', `pod/${pod}`, '-n', NAMESPACE, '--timeout=60s']
+    await runKubectl(ready, admin)
+  }
 }

@@ -6,7 +6,9 @@ import { parseArgs } from 'node:util'
 
 import { errorText } from '../../lib/errors/gateway-error.ts'
 import { type Bed, openBed } from './bed.ts'
-import { type BulkOptions, measureRandom, measureText } from './bulk.ts'
+import { type BulkOptions, measureDigest, measureRandom, measureText } from './bulk.ts'
+import { measureCopy, measureMaskedCopy } from './copy.ts'
+import { measureForward } from './forward.ts'
 import { measureEcho, measureOpen } from './latency.ts'
 import { measureList } from './list.ts'
 import type { Findings } from './measurement.ts'
@@ -16,11 +18,11 @@ import { machine, table, verdict, writeJson } from './report.ts'
 
 const USAGE = `Usage: npm run bench -- [--only PART,...] [--rounds N] [--quick] [--json FILE] [--profile DIR]
 
-Parts: memory, echo, open, list, text, random
-  --rounds N     runs of text and random (default 3); each goes all ways in turn
+Parts: memory, echo, open, list, forward, text, digest, random, copy, maskedCopy
+  --rounds N     runs of bulk transfers (default 3); each goes all ways in turn
   --quick        a quarter of everything, in one round
   --json FILE    writes all figures
-  --profile DIR  writes CPU profiles of the gateway during text and random
+  --profile DIR  writes CPU profiles of the gateway during bulk transfers
 `
 
 interface Settings {
@@ -42,11 +44,17 @@ const MEASURE = {
   echo: async ({ bed, settings }: Run) => await measureEcho(bed, settings.quick ? 100 : 400),
   open: async ({ bed, settings }: Run) => await measureOpen(bed, settings.quick ? 15 : 60),
   list: async ({ bed, settings }: Run) => await measureList(bed, settings.quick ? 15 : 50),
+  forward: async ({ bed, bulk }: Run) => await measureForward(bed, bulk),
   text: async ({ bed, bulk }: Run) => await measureText(bed, bulk),
+  digest: async ({ bed, bulk }: Run) => await measureDigest(bed, bulk),
+  copy: async ({ bed, bulk }: Run) => await measureCopy(bed, bulk),
+  maskedCopy: async ({ bed, bulk }: Run) => await measureMaskedCopy(bed, bulk),
   random: async ({ bed, bulk }: Run) => await measureRandom(bed, bulk),
 } as const satisfies Record<string, (run: Run) => Promise<Findings>>
 
 type Part = keyof typeof MEASURE
+
+const PROFILED = new Set<Part>(['text', 'digest', 'random', 'copy', 'maskedCopy', 'forward'])
 
 /** Memory first, which starts the gateway anew. */
 const PARTS = Object.keys(MEASURE) as Part[]
@@ -90,7 +98,7 @@ async function measure(bed: Bed, settings: Settings, signal: AbortSignal): Promi
     for (const part of settings.parts) {
       signal.throwIfAborted()
       process.stderr.write(`Measuring ${part}\n`)
-      if (settings.profile !== undefined && (part === 'text' || part === 'random'))
+      if (settings.profile !== undefined && PROFILED.has(part))
         profiler ??= await openProfiler(bed.gatewayPid(), settings.profile)
       const bulk: BulkOptions = {
         rounds: settings.rounds,

@@ -3,7 +3,10 @@ import { stringify } from 'yaml'
 
 export const NAMESPACE = 'podgate-bench'
 export const CROWD_NAMESPACE = 'podgate-bench-crowd'
+/** Everything of it is masked and kept. */
 export const POD = 'bench-0'
+/** Nothing of it is masked, and only digests of it are kept. */
+export const PLAIN_POD = 'bench-plain-0'
 export const CROWD = 500
 
 const DETECTORS = ['Email', 'Phone', 'CreditCard', 'Iban', 'IpAddress']
@@ -45,7 +48,13 @@ function rights(namespace: string): object[] {
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'Role',
       metadata: { name: 'shell', namespace },
-      rules: [{ apiGroups: [''], resources: ['pods/exec'], verbs: ['get', 'create'] }],
+      rules: [
+        {
+          apiGroups: [''],
+          resources: ['pods/exec', 'pods/portforward'],
+          verbs: ['get', 'create'],
+        },
+      ],
     },
     bind('shell', 'Role', 'shell'),
   ]
@@ -53,6 +62,25 @@ function rights(namespace: string): object[] {
 
 function documents(items: readonly object[]): string {
   return items.map((item) => stringify(item)).join('---\n')
+}
+
+interface PolicyParts {
+  match: { operations: string[] }
+  [limits: string]: object
+}
+
+function policy(name: string, app: string, { match, ...limits }: PolicyParts): object {
+  return {
+    apiVersion: 'podgate.dev/v1alpha1',
+    kind: 'AccessPolicy',
+    metadata: { name, namespace: NAMESPACE },
+    spec: {
+      effect: 'Allow',
+      subjects: [{ kind: 'Group', name: 'dev' }],
+      match: { ...match, podSelector: { matchLabels: { app } } },
+      ...limits,
+    },
+  }
 }
 
 /**
@@ -67,17 +95,21 @@ export function benchManifest(image: string): string {
       metadata: { name: NAMESPACE, labels: { 'podgate.dev/guard': 'disabled' } },
     },
     ...rights(NAMESPACE),
-    {
-      apiVersion: 'podgate.dev/v1alpha1',
-      kind: 'AccessPolicy',
-      metadata: { name: 'bench', namespace: NAMESPACE },
-      spec: {
-        effect: 'Allow',
-        subjects: [{ kind: 'Group', name: 'dev' }],
-        match: { operations: ['Exec'] },
-        masking: { detectors: DETECTORS },
-      },
-    },
+    policy('masked', 'bench', {
+      match: { operations: ['Exec'] },
+      masking: { detectors: DETECTORS },
+    }),
+    policy('masked-copies', 'bench', {
+      match: { operations: ['Copy'] },
+      masking: { detectors: DETECTORS },
+      copy: { maskText: true },
+      recording: { content: 'Full' },
+    }),
+    policy('plain', 'bench-plain', {
+      match: { operations: ['Exec', 'Copy', 'PortForward'] },
+      recording: { content: 'Digest' },
+    }),
+    pod(image, {}, { name: PLAIN_POD, namespace: NAMESPACE, labels: { app: 'bench-plain' } }),
     pod(image, {}, { name: POD, namespace: NAMESPACE, labels: { app: 'bench' } }),
   ])
 }

@@ -6,7 +6,7 @@ export interface Series {
   part: string
   what: string
   by: RouteName | 'store'
-  unit: 'MB/s' | 'ms' | 's' | 'MiB' | 'KiB'
+  unit: 'MB/s' | '1/s' | 'ms' | 's' | 'MiB' | 'KiB'
   samples: number[]
 }
 
