@@ -7,7 +7,7 @@ export interface Schema {
   type?: string
   description?: string
   enum?: string[]
-  default?: string
+  default?: string | boolean
   required?: string[]
   properties?: Record<string, Schema>
   additionalProperties?: Schema

@@ -10,11 +10,11 @@ export const ACCESS_POLICY: ResourceInfo = {
 }
 
 /**
- * AccessPolicy says who may open a shell or attach to which pods of its own namespace, who has to
- * approve that first, and what is masked in the output. Nothing is allowed unless a policy allows
- * it. Deny wins over Allow. When several Allow policies match, all of their demands hold together,
- * and so a policy of a namespace can tighten what a ClusterAccessPolicy demands but never loosen
- * it.
+ * AccessPolicy says who may go into which pods of its own namespace, and how: run commands, forward
+ * ports, read logs, copy, debug. It says who has to approve that first, what is masked in the
+ * output, and how much is recorded. Nothing is allowed unless a policy allows it. Deny wins over
+ * Allow. When several Allow policies match, all of their demands hold together, and so a policy of
+ * a namespace can tighten what a ClusterAccessPolicy demands but never loosen it.
  */
 export interface AccessPolicy {
   apiVersion: 'podgate.dev/v1alpha1'
@@ -48,6 +48,19 @@ export interface AccessPolicySpec {
    * is. When several policies match, all their masks apply.
    */
   masking?: AccessPolicyMasking
+  /**
+   * What kubectl cp may move, for Copy. Left out, everything. When several policies match, only
+   * what all of them let through is moved.
+   */
+  copy?: AccessPolicyCopy
+  /**
+   * What kubectl debug and kubectl run may add, for Debug. Left out, it is any image that is not
+   * privileged and adds no capability but SYS_PTRACE. When several policies match, each one's
+   * limits hold.
+   */
+  debug?: AccessPolicyDebug
+  /** How much of a session is kept. */
+  recording?: AccessPolicyRecording
 }
 
 export interface AccessPolicySubject {
@@ -64,10 +77,14 @@ export interface AccessPolicySubject {
 /** What the policy is about. All given fields must match. */
 export interface AccessPolicyMatch {
   /**
-   * Exec is running a command in a container (kubectl exec, kubectl cp). Attach is joining the
-   * process that already runs there (kubectl attach).
+   * Exec is running a command in a container (kubectl exec). Attach is joining the process that
+   * already runs there (kubectl attach). PortForward is connecting to ports of a pod (kubectl
+   * port-forward). Logs is reading the output of containers (kubectl logs). Copy is moving files
+   * (kubectl cp). Debug is adding a container to a pod, or making a pod, to work in it (kubectl
+   * debug, kubectl run). Proxy is speaking HTTP to a pod, a service through the API server (the
+   * proxy subresource). TokenRequest is minting tokens of service accounts (kubectl create token).
    */
-  operations: ('Exec' | 'Attach')[]
+  operations: ('Exec' | 'Attach' | 'PortForward' | 'Logs' | 'Copy' | 'Debug' | 'Proxy' | 'TokenRequest')[]
   /**
    * The pods, by their labels. Left out or empty, it is every pod. Whoever may change labels of a
    * pod can move it from one policy to another, so prefer labels that an admission policy protects.
@@ -78,6 +95,24 @@ export interface AccessPolicyMatch {
    * one. Left out, it is every container.
    */
   containers?: string[]
+  /**
+   * The ports, for PortForward and Proxy: of the pod, the service or the node, as the request names
+   * them. Left out, it is every port. kubectl port-forward is opened when at least one port is
+   * allowed; each connection is then decided by its own port.
+   */
+  ports?: number[]
+  /**
+   * The services whose proxy may be used, by name, for Proxy. An asterisk stands for any
+   * characters, a question mark for exactly one. Left out, it is no service. A policy that names
+   * services is not about the proxy of pods.
+   */
+  services?: string[]
+  /**
+   * The service accounts that tokens are minted for, by name, for TokenRequest. An asterisk stands
+   * for any characters, a question mark for exactly one. Whoever has a token can do what the
+   * service account can, without the gateway, until the token expires.
+   */
+  serviceAccounts?: string[]
 }
 
 /**
@@ -160,6 +195,65 @@ export interface AccessPolicyMaskingPattern {
    * policy allows nothing.
    */
   pattern: string
+}
+
+/**
+ * What kubectl cp may move, for Copy. Left out, everything. When several policies match, only what
+ * all of them let through is moved.
+ */
+export interface AccessPolicyCopy {
+  /** Download is from the container to the person, Upload the other way. Left out, it is both. */
+  directions?: ('Download' | 'Upload')[]
+  /**
+   * The paths inside the container, absolute, such as /var/log/*. An asterisk stands for any
+   * characters, slashes included, a question mark for exactly one. Every file that is moved must be
+   * among them. Left out, it is every path.
+   */
+  paths?: string[]
+  /**
+   * How much the files of one copy may hold together, such as 100Mi: a number, with Ki, Mi or Gi
+   * behind it or as plain bytes. Left out, there is no limit.
+   */
+  maxBytes?: string
+  /**
+   * Whether text files are masked on the way out, as masking of the same policy says. Files that
+   * are not text are left as they are. Default: false.
+   */
+  maskText?: boolean
+}
+
+/**
+ * What kubectl debug and kubectl run may add, for Debug. Left out, it is any image that is not
+ * privileged and adds no capability but SYS_PTRACE. When several policies match, each one's limits
+ * hold.
+ */
+export interface AccessPolicyDebug {
+  /**
+   * The images, as the request writes them, such as busybox:* or registry.example/tools/*. An
+   * asterisk stands for any characters, a question mark for exactly one. Left out, it is every
+   * image.
+   */
+  images?: string[]
+  /**
+   * The capabilities that may be added, without CAP_ before them; ALL is every one. Left out, it is
+   * SYS_PTRACE, which kubectl adds by its profile general. An empty list is none.
+   */
+  capabilities?: string[]
+  /**
+   * Whether it may be privileged, or have the network, the processes or the file system of the
+   * node, as kubectl debug node does. That is as good as root on the node, and on every pod of it.
+   * Default: false.
+   */
+  privileged?: boolean
+}
+
+/** How much of a session is kept. */
+export interface AccessPolicyRecording {
+  /**
+   * Full keeps every byte. Digest keeps how much it was and its SHA-256. Left out, it is Full for
+   * Exec, Attach and Debug, and Digest for the others. When several policies match, Full wins.
+   */
+  content: 'Full' | 'Digest'
 }
 
 /** What the gateway thinks of the policy. */

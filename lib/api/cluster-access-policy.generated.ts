@@ -10,11 +10,12 @@ export const CLUSTER_ACCESS_POLICY: ResourceInfo = {
 }
 
 /**
- * ClusterAccessPolicy says who may open a shell or attach to which pods of which namespaces, who
- * has to approve that first, and what is masked in the output. Nothing is allowed unless a policy
- * allows it. Deny wins over Allow. When several Allow policies match, of either kind, all of their
- * demands hold together: an AccessPolicy of a namespace can tighten what a ClusterAccessPolicy
- * demands but never loosen it.
+ * ClusterAccessPolicy says who may go into which pods of which namespaces, and how: run commands,
+ * forward ports, read logs, copy, debug. It says who has to approve that first, what is masked in
+ * the output, and how much is recorded. It alone can open the proxy of nodes and acting as others.
+ * Nothing is allowed unless a policy allows it. Deny wins over Allow. When several Allow policies
+ * match, of either kind, all of their demands hold together: an AccessPolicy of a namespace can
+ * tighten what a ClusterAccessPolicy demands but never loosen it.
  */
 export interface ClusterAccessPolicy {
   apiVersion: 'podgate.dev/v1alpha1'
@@ -48,6 +49,19 @@ export interface ClusterAccessPolicySpec {
    * is. When several policies match, all their masks apply.
    */
   masking?: ClusterAccessPolicyMasking
+  /**
+   * What kubectl cp may move, for Copy. Left out, everything. When several policies match, only
+   * what all of them let through is moved.
+   */
+  copy?: ClusterAccessPolicyCopy
+  /**
+   * What kubectl debug and kubectl run may add, for Debug. Left out, it is any image that is not
+   * privileged and adds no capability but SYS_PTRACE. When several policies match, each one's
+   * limits hold.
+   */
+  debug?: ClusterAccessPolicyDebug
+  /** How much of a session is kept. */
+  recording?: ClusterAccessPolicyRecording
 }
 
 export interface ClusterAccessPolicySubject {
@@ -64,10 +78,15 @@ export interface ClusterAccessPolicySubject {
 /** What the policy is about. All given fields must match. */
 export interface ClusterAccessPolicyMatch {
   /**
-   * Exec is running a command in a container (kubectl exec, kubectl cp). Attach is joining the
-   * process that already runs there (kubectl attach).
+   * Exec is running a command in a container (kubectl exec). Attach is joining the process that
+   * already runs there (kubectl attach). PortForward is connecting to ports of a pod (kubectl
+   * port-forward). Logs is reading the output of containers (kubectl logs). Copy is moving files
+   * (kubectl cp). Debug is adding a container to a pod, or making a pod, to work in it (kubectl
+   * debug, kubectl run). Proxy is speaking HTTP to a pod, a service or a node through the API
+   * server (the proxy subresource). TokenRequest is minting tokens of service accounts (kubectl
+   * create token). Impersonate is acting as somebody else (kubectl --as).
    */
-  operations: ('Exec' | 'Attach')[]
+  operations: ('Exec' | 'Attach' | 'PortForward' | 'Logs' | 'Copy' | 'Debug' | 'Proxy' | 'TokenRequest' | 'Impersonate')[]
   /**
    * The namespaces, by their labels. Left out or empty, it is every namespace. One namespace by its
    * name: matchLabels with kubernetes.io/metadata.name.
@@ -83,6 +102,34 @@ export interface ClusterAccessPolicyMatch {
    * one. Left out, it is every container.
    */
   containers?: string[]
+  /**
+   * The ports, for PortForward and Proxy: of the pod, the service or the node, as the request names
+   * them. Left out, it is every port. kubectl port-forward is opened when at least one port is
+   * allowed; each connection is then decided by its own port.
+   */
+  ports?: number[]
+  /**
+   * The services whose proxy may be used, by name, for Proxy. An asterisk stands for any
+   * characters, a question mark for exactly one. Left out, it is no service. A policy that names
+   * services is not about the proxy of pods.
+   */
+  services?: string[]
+  /**
+   * The nodes whose proxy may be used, by name, for Proxy. An asterisk stands for any characters, a
+   * question mark for exactly one. Left out, it is no node. The proxy of a node reaches the
+   * kubelet, which can run commands in every pod of the node without being decided or recorded.
+   */
+  nodes?: string[]
+  /**
+   * The service accounts that tokens are minted for, by name, for TokenRequest. An asterisk stands
+   * for any characters, a question mark for exactly one. Whoever has a token can do what the
+   * service account can, without the gateway, until the token expires.
+   */
+  serviceAccounts?: string[]
+  /**
+   * Whom one may act as (kubectl --as, --as-group), for Impersonate. RBAC has to allow it as well.
+   */
+  impersonate?: ClusterAccessPolicyMatchImpersonate
 }
 
 /**
@@ -129,6 +176,23 @@ export interface ClusterAccessPolicyMatchPodSelectorMatchExpression {
   operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'
   /** The values for In and NotIn. */
   values?: string[]
+}
+
+/**
+ * Whom one may act as (kubectl --as, --as-group), for Impersonate. RBAC has to allow it as well.
+ */
+export interface ClusterAccessPolicyMatchImpersonate {
+  /**
+   * The users, by name; service accounts are users, too, such as system:serviceaccount:shop:ci. An
+   * asterisk stands for any characters, a question mark for exactly one.
+   */
+  users: string[]
+  /**
+   * The groups, by name, with the same wildcards. All groups that a request names must be among
+   * them; left out, a request may name none. In a Deny policy one of them is enough, and left out
+   * it is whatever groups.
+   */
+  groups?: string[]
 }
 
 /**
@@ -188,6 +252,65 @@ export interface ClusterAccessPolicyMaskingPattern {
    * policy allows nothing.
    */
   pattern: string
+}
+
+/**
+ * What kubectl cp may move, for Copy. Left out, everything. When several policies match, only what
+ * all of them let through is moved.
+ */
+export interface ClusterAccessPolicyCopy {
+  /** Download is from the container to the person, Upload the other way. Left out, it is both. */
+  directions?: ('Download' | 'Upload')[]
+  /**
+   * The paths inside the container, absolute, such as /var/log/*. An asterisk stands for any
+   * characters, slashes included, a question mark for exactly one. Every file that is moved must be
+   * among them. Left out, it is every path.
+   */
+  paths?: string[]
+  /**
+   * How much the files of one copy may hold together, such as 100Mi: a number, with Ki, Mi or Gi
+   * behind it or as plain bytes. Left out, there is no limit.
+   */
+  maxBytes?: string
+  /**
+   * Whether text files are masked on the way out, as masking of the same policy says. Files that
+   * are not text are left as they are. Default: false.
+   */
+  maskText?: boolean
+}
+
+/**
+ * What kubectl debug and kubectl run may add, for Debug. Left out, it is any image that is not
+ * privileged and adds no capability but SYS_PTRACE. When several policies match, each one's limits
+ * hold.
+ */
+export interface ClusterAccessPolicyDebug {
+  /**
+   * The images, as the request writes them, such as busybox:* or registry.example/tools/*. An
+   * asterisk stands for any characters, a question mark for exactly one. Left out, it is every
+   * image.
+   */
+  images?: string[]
+  /**
+   * The capabilities that may be added, without CAP_ before them; ALL is every one. Left out, it is
+   * SYS_PTRACE, which kubectl adds by its profile general. An empty list is none.
+   */
+  capabilities?: string[]
+  /**
+   * Whether it may be privileged, or have the network, the processes or the file system of the
+   * node, as kubectl debug node does. That is as good as root on the node, and on every pod of it.
+   * Default: false.
+   */
+  privileged?: boolean
+}
+
+/** How much of a session is kept. */
+export interface ClusterAccessPolicyRecording {
+  /**
+   * Full keeps every byte. Digest keeps how much it was and its SHA-256. Left out, it is Full for
+   * Exec, Attach and Debug, and Digest for the others. When several policies match, Full wins.
+   */
+  content: 'Full' | 'Digest'
 }
 
 /** What the gateway thinks of the policy. */

@@ -7,9 +7,17 @@
  */
 import type { AccessPolicy } from '../api/access-policy.generated.ts'
 import type { ClusterAccessPolicy } from '../api/cluster-access-policy.generated.ts'
-import type { MaskSpec, Operation, PolicyRef, Subject } from './decision.ts'
+import {
+  checkCombination,
+  compileCopy,
+  compileDebug,
+  compileRecording,
+  type CopyLimits,
+  type DebugLimits,
+} from './compile-limits.ts'
+import { compileMatch, WHATEVER, type CompiledMatch } from './compile-match.ts'
+import type { MaskSpec, PolicyRef, RecordingContent, Subject } from './decision.ts'
 import { parseDuration } from './duration.ts'
-import { selectorError, type LabelSelector } from './label-selector.ts'
 
 export interface FieldError {
   /** The exact place, such as `spec.masking.patterns[0].pattern`. */
@@ -17,17 +25,18 @@ export interface FieldError {
   message: string
 }
 
-export interface CompiledPolicy {
+export interface CompiledPolicy extends CompiledMatch {
   ref: PolicyRef
   effect: 'Allow' | 'Deny'
   subjects: Subject[]
-  operations: Operation[]
-  namespaceSelector: LabelSelector
-  podSelector: LabelSelector
-  /** Globs; empty means every container. */
-  containers: string[]
   approval: { approvers: Subject[]; waitMs: number; validForMs: number } | undefined
   masking: MaskSpec | undefined
+  /** Of Copy; undefined: anything. */
+  copy: CopyLimits | undefined
+  /** Of Debug; there whenever the policy is about Debug. */
+  debug: DebugLimits | undefined
+  /** Undefined: what is usual for the operation. */
+  content: RecordingContent | undefined
   errors: FieldError[]
 }
 
@@ -46,8 +55,6 @@ type Policy = AccessPolicy | ClusterAccessPolicy
 const DEFAULT_WAIT_MS = 5 * 60_000
 const DEFAULT_VALID_FOR_MS = 30 * 60_000
 
-const ALL_OPERATIONS: Operation[] = ['Exec', 'Attach']
-
 export function compilePolicy(object: Policy, context: CompileContext): CompiledPolicy {
   const ref = refOf(object, context.digest)
   const errors: FieldError[] = []
@@ -60,12 +67,12 @@ export function compilePolicy(object: Policy, context: CompileContext): Compiled
       ref,
       effect: 'Deny',
       subjects: [EVERYBODY],
-      operations: ALL_OPERATIONS,
-      namespaceSelector: {},
-      podSelector: {},
-      containers: [],
+      ...WHATEVER,
       approval: undefined,
       masking: undefined,
+      copy: undefined,
+      debug: undefined,
+      content: undefined,
       errors,
     }
   }
@@ -83,21 +90,22 @@ function compileSpec(
   context: CompileContext,
   errors: FieldError[],
 ): Omit<CompiledPolicy, 'ref' | 'errors'> {
-  const { effect = 'Allow', subjects, match } = object.spec
+  const { spec } = object
+  const { effect = 'Allow' } = spec
   if (effect !== 'Allow' && effect !== 'Deny') {
     errors.push({ field: 'spec.effect', message: 'is neither Allow nor Deny' })
   }
-  const namespaceSelector =
-    object.kind === 'ClusterAccessPolicy' ? object.spec.match.namespaceSelector : undefined
+  const match = compileMatch(object, errors)
+  checkCombination(spec, match.operations, errors)
   return {
     effect: effect === 'Allow' ? 'Allow' : 'Deny',
-    subjects: compileSubjects(subjects, errors),
-    operations: [...match.operations],
-    namespaceSelector: compileSelector(namespaceSelector, 'namespaceSelector', errors),
-    podSelector: compileSelector(match.podSelector, 'podSelector', errors),
-    containers: [...(match.containers ?? [])],
-    approval: compileApproval(object.spec.approval, errors),
-    masking: compileMasking(object.spec.masking, context, errors),
+    subjects: compileSubjects(spec.subjects, errors),
+    ...match,
+    approval: compileApproval(spec.approval, errors),
+    masking: compileMasking(spec.masking, context, errors),
+    copy: compileCopy(spec.copy, errors),
+    debug: compileDebug(spec.debug, match.operations),
+    content: compileRecording(spec.recording, errors),
   }
 }
 
@@ -109,18 +117,6 @@ function compileSubjects(subjects: Subject[], errors: FieldError[]): Subject[] {
     errors.push({ field: `spec.subjects[${index}].kind`, message: 'is neither User nor Group' })
     return EVERYBODY
   })
-}
-
-function compileSelector(
-  selector: LabelSelector | undefined,
-  name: string,
-  errors: FieldError[],
-): LabelSelector {
-  if (selector === undefined) return {}
-  const error = selectorError(selector)
-  if (error === undefined) return selector
-  errors.push({ field: `spec.match.${name}.${error.field}`, message: error.message })
-  return {}
 }
 
 function compileApproval(

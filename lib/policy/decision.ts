@@ -47,8 +47,11 @@ export interface Obligations {
   copy: CopyRules | undefined
 }
 
-/** Numbers of docs/messages.md: refused by a policy, by no policy, by a policy that is not ready. */
-export type DenyId = 1001 | 1002 | 1003
+/**
+ * Numbers of docs/messages.md: refused by a policy, by no policy, by a policy that is not ready, by
+ * the limits of a policy on debug containers.
+ */
+export type DenyId = 1001 | 1002 | 1003 | 1034
 
 export type Decision =
   | { kind: 'deny'; id: DenyId; message: string; policy?: PolicyRef }

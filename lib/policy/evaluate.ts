@@ -4,19 +4,15 @@
  * May import: errors, api, streams. Pure: no node:, no packages, no clock, no randomness.
  */
 import type { CompiledPolicy } from './compiled-policy.ts'
-import type {
-  Decision,
-  Obligations,
-  Operation,
-  PolicyRef,
-  RecordingContent,
-  Subject,
-} from './decision.ts'
-import { deniedByPolicy, notAllowed, notReady } from './deny-message.ts'
+import type { Decision, Obligations, Operation, PolicyRef, RecordingContent } from './decision.ts'
 import type { DebugFacts } from '../api/debug-facts.ts'
-import { matchesGlob } from './glob.ts'
-import { matchesLabels, type Labels } from './label-selector.ts'
-import { mergeApproval, mergeMasking } from './merge.ts'
+import { debugObjection } from './debug-limits.ts'
+import { beyondLimits, deniedByPolicy, notAllowed, notReady } from './deny-message.ts'
+import type { Labels } from './label-selector.ts'
+import { mergeApproval, mergeContent, mergeCopy, mergeMasking } from './merge.ts'
+import { mismatch, type Mismatch } from './mismatch.ts'
+
+export { isAmong } from './mismatch.ts'
 
 export interface PolicyInput {
   user: { username: string; groups: readonly string[] }
@@ -38,9 +34,6 @@ export interface PolicyInput {
   policies: readonly CompiledPolicy[]
 }
 
-/** The first thing about a request that a policy is not meant for. */
-export type Mismatch = 'namespace' | 'subject' | 'operation' | 'pod' | 'container'
-
 /** What is kept where no policy says: of bulk transfers only how much it was and its digest. */
 const CONTENT: Readonly<Record<Operation, RecordingContent>> = {
   Exec: 'Full',
@@ -54,33 +47,7 @@ const CONTENT: Readonly<Record<Operation, RecordingContent>> = {
   Impersonate: 'Digest',
 }
 
-/** The API server puts everybody who proved who they are into this group, so we do too. */
-const EVERYBODY = 'system:authenticated'
-
-export function isAmong(
-  subjects: readonly Subject[],
-  user: { username: string; groups: readonly string[] },
-): boolean {
-  return subjects.some(({ kind, name }) => {
-    if (kind === 'User') return name === user.username
-    return kind === 'Group' && (name === EVERYBODY || user.groups.includes(name))
-  })
-}
-
-/** Why a policy does not apply to a request, or undefined when it does. */
-export function mismatch(policy: CompiledPolicy, input: PolicyInput): Mismatch | undefined {
-  const { kind, namespace } = policy.ref
-  if (kind === 'AccessPolicy' && namespace !== input.namespace.name) return 'namespace'
-  if (!matchesLabels(policy.namespaceSelector, input.namespace.labels)) return 'namespace'
-  if (!isAmong(policy.subjects, input.user)) return 'subject'
-  if (!policy.operations.includes(input.operation)) return 'operation'
-  if (!matchesLabels(policy.podSelector, input.pod?.labels ?? {})) return 'pod'
-  const { containers } = policy
-  if (containers.length > 0 && !containers.some((glob) => matchesGlob(glob, input.container))) {
-    return 'container'
-  }
-  return undefined
-}
+const MAX_PORT = 65_535
 
 function sortKey({ ref }: CompiledPolicy): string {
   return `${ref.kind}/${ref.namespace ?? ''}/${ref.name}`
@@ -91,34 +58,103 @@ function byName(a: CompiledPolicy, b: CompiledPolicy): number {
   return sortKey(a) < sortKey(b) ? -1 : 1
 }
 
-/**
- * Deny before Allow, broken before whole, and nothing at all is a refusal (I1). A broken Allow
- * refuses what it matches instead of merely not allowing it: it may have demanded approval or masks
- * on top of what other policies allow, and nobody can tell any more.
- */
+/** What the policies say about a request: I1, nothing said is a refusal. */
 export function evaluate(input: PolicyInput): Decision {
   const matching = input.policies
     .filter((policy) => mismatch(policy, input) === undefined)
     .toSorted(byName)
+  const decision =
+    input.operation === 'PortForward' && input.port === undefined
+      ? judgeOpening(matching, input)
+      : judge(matching, input)
+  return decision ?? notAllowed(input, nearest(input))
+}
+
+/**
+ * Deny before Allow, broken before whole, and nothing at all is a refusal (I1). A broken Allow
+ * refuses what it matches instead of merely not allowing it: it may have demanded approval or masks
+ * on top of what other policies allow, and nobody can tell any more.
+ *
+ * @returns undefined where nothing matches.
+ */
+function judge(matching: CompiledPolicy[], input: PolicyInput): Decision | undefined {
   const denying = matching.find(({ effect, errors }) => effect === 'Deny' && errors.length === 0)
   if (denying !== undefined) return deniedByPolicy(denying, input)
   const broken = matching.find(({ errors }) => errors.length > 0)
   if (broken !== undefined) return notReady(broken, input)
-  if (matching.length === 0) return notAllowed(input, nearest(input))
-
-  const policies: PolicyRef[] = matching.map(({ ref }) => ref)
-  const obligations: Obligations = {
-    masking: mergeMasking(matching),
-    content: CONTENT[input.operation],
-    copy: undefined,
+  if (matching.length === 0) return undefined
+  if (input.operation === 'Debug') {
+    for (const policy of matching) {
+      const objection = policy.debug && debugObjection(policy.debug, input.debug)
+      if (objection !== undefined) return beyondLimits(policy, input, objection)
+    }
   }
-  const approval = mergeApproval(matching)
-  return approval === undefined
-    ? { kind: 'allow', policies, obligations }
-    : { kind: 'requireApproval', policies, obligations, approval }
+  return allowing(matching, matching, input)
 }
 
-const CLOSENESS: readonly Mismatch[] = ['operation', 'pod', 'container']
+/**
+ * @param policies what allows it, and may demand approval
+ * @param obliging whose other demands hold as well
+ */
+function allowing(
+  policies: CompiledPolicy[],
+  obliging: CompiledPolicy[],
+  { operation }: PolicyInput,
+): Decision {
+  const refs: PolicyRef[] = policies.map(({ ref }) => ref)
+  const obligations: Obligations = {
+    masking: mergeMasking(obliging),
+    content: mergeContent(obliging, CONTENT[operation]),
+    copy: operation === 'Copy' ? mergeCopy(obliging) : undefined,
+  }
+  const approval = mergeApproval(policies)
+  return approval === undefined
+    ? { kind: 'allow', policies: refs, obligations }
+    : { kind: 'requireApproval', policies: refs, obligations, approval }
+}
+
+/**
+ * A port-forward is opened before anybody knows for which ports. It may be where some port may be
+ * used: without approval if there is such a port, otherwise with the approval of all that ask for
+ * one. Each connection is decided again, with its port.
+ */
+function judgeOpening(matching: CompiledPolicy[], input: PolicyInput): Decision | undefined {
+  const outcomes = candidatePorts(matching).map((port) => {
+    const policies = matching.filter(({ ports }) => ports.length === 0 || ports.includes(port))
+    return { policies, decision: judge(policies, input) }
+  })
+  const obliging = matching.filter(
+    ({ effect, errors }) => effect === 'Allow' && errors.length === 0,
+  )
+  for (const kind of ['allow', 'requireApproval'] as const) {
+    const open = outcomes.filter(({ decision }) => decision?.kind === kind)
+    if (open.length === 0) continue
+    const counting = new Set(open.flatMap(({ policies }) => policies))
+    const policies = matching.filter((policy) => counting.has(policy))
+    return allowing(policies, obliging, input)
+  }
+  return outcomes.find(({ decision }) => decision !== undefined)?.decision
+}
+
+/** Every port that a policy lists, and one that stands for all others. */
+function candidatePorts(policies: readonly CompiledPolicy[]): number[] {
+  const ports = new Set(policies.flatMap((policy) => policy.ports))
+  let other = 1
+  while (ports.has(other)) other++
+  return other > MAX_PORT ? [...ports] : [...ports, other]
+}
+
+/** From the first thing that is compared to the last. */
+const CLOSENESS: readonly Mismatch[] = [
+  'operation',
+  'person',
+  'serviceAccount',
+  'node',
+  'service',
+  'pod',
+  'container',
+  'port',
+]
 
 /** The Allow policy for this very person that fits best, to say what keeps it from applying. */
 function nearest(input: PolicyInput): { policy: CompiledPolicy; why: Mismatch } | undefined {

@@ -19,6 +19,11 @@ function valueOf(labels: Labels, key: string): string | undefined {
   return Object.hasOwn(labels, key) ? labels[key] : undefined
 }
 
+/** Whether it selects everything, whatever the labels. */
+export function isEmptySelector({ matchLabels, matchExpressions }: LabelSelector): boolean {
+  return Object.keys(matchLabels ?? {}).length === 0 && (matchExpressions ?? []).length === 0
+}
+
 /** An empty or absent selector selects everything; otherwise all demands must hold. */
 export function matchesLabels(selector: LabelSelector | undefined, labels: Labels): boolean {
   for (const [key, value] of Object.entries(selector?.matchLabels ?? {})) {

@@ -3,7 +3,8 @@
  * policy can add to what another one demands, never take away from it.
  */
 import type { CompiledPolicy } from './compiled-policy.ts'
-import type { ApprovalDemand, ApproverSet, MaskSpec } from './decision.ts'
+import type { CopyRules } from '../api/copy-rules.ts'
+import type { ApprovalDemand, ApproverSet, MaskSpec, RecordingContent } from './decision.ts'
 
 /** Approval when any policy demands it: from each policy's own people, within the shortest times. */
 export function mergeApproval(policies: CompiledPolicy[]): ApprovalDemand | undefined {
@@ -40,4 +41,30 @@ function freeName(taken: Map<string, string>, name: string, pattern: string): st
   let free = name
   for (let n = 2; taken.has(free) && taken.get(free) !== pattern; n++) free = `${name}-${n}`
   return free
+}
+
+/** Full when any policy says so, otherwise Digest when any does. */
+export function mergeContent(
+  policies: readonly CompiledPolicy[],
+  usual: RecordingContent,
+): RecordingContent {
+  const named = new Set(policies.map(({ content }) => content))
+  if (named.has('Full')) return 'Full'
+  return named.has('Digest') ? 'Digest' : usual
+}
+
+/** What all policies let through; undefined when none has a limit. */
+export function mergeCopy(policies: readonly CompiledPolicy[]): CopyRules | undefined {
+  const limits = policies.flatMap(({ copy }) => copy ?? [])
+  const [first] = limits
+  if (first === undefined) return undefined
+  const sizes = limits.flatMap(({ maxBytes }) => maxBytes ?? [])
+  return {
+    directions: first.directions.filter((direction) =>
+      limits.every(({ directions }) => directions.includes(direction)),
+    ),
+    pathSets: limits.flatMap(({ paths }) => (paths === undefined ? [] : [[...paths]])),
+    maxBytes: sizes.length === 0 ? undefined : Math.min(...sizes),
+    maskText: limits.some(({ maskText }) => maskText),
+  }
 }

@@ -36,6 +36,27 @@ function specOf(plural: string): Schema {
   return version?.schema.openAPIV3Schema.properties?.['spec'] ?? {}
 }
 
+type Ruled = Schema & { 'x-kubernetes-validations'?: { fieldPath?: string }[] }
+
+/** The same without the rules between fields, which name other fields. */
+function withoutRules(schema: Schema): Schema {
+  const { 'x-kubernetes-validations': _, ...rest }: Ruled = schema
+  const match: Ruled = { ...rest.properties?.['match'] }
+  delete match['x-kubernetes-validations']
+  return { ...rest, properties: { ...rest.properties, match } }
+}
+
+/** The fields that rules of spec and of match point at. */
+function rulesOf(spec: Ruled): string[] {
+  const match: Ruled = spec.properties?.['match'] ?? {}
+  return [
+    ...(spec['x-kubernetes-validations'] ?? []).map(({ fieldPath }) => `spec${fieldPath ?? ''}`),
+    ...(match['x-kubernetes-validations'] ?? []).map(
+      ({ fieldPath }) => `spec.match${fieldPath ?? ''}`,
+    ),
+  ]
+}
+
 /** Paths of the fields that have no description. */
 function undescribed(schema: Schema, path: string): string[] {
   const children = Object.entries(schema.properties ?? {}).flatMap(([field, child]) => [
@@ -118,13 +139,35 @@ describe('renderTypes', () => {
 })
 
 describe('AccessPolicy and ClusterAccessPolicy', () => {
-  it('differ in namespaceSelector alone', () => {
-    const own = specOf('accesspolicies')
-    const cluster = structuredClone(specOf('clusteraccesspolicies'))
+  it('differ only in what is about no single namespace', () => {
+    const bare = (plural: string): Schema => withoutRules(specOf(plural))
+    const own = bare('accesspolicies')
+    const cluster = bare('clusteraccesspolicies')
     const match = cluster.properties?.['match']?.properties ?? {}
-    expect(match).toHaveProperty('namespaceSelector')
-    delete match['namespaceSelector']
-    expect(cluster).toEqual(own)
+    for (const field of ['namespaceSelector', 'nodes', 'impersonate']) {
+      expect(match).toHaveProperty(field)
+      delete match[field]
+    }
+    const { operations } = own.properties?.['match']?.properties ?? {}
+    expect(match['operations']?.items?.enum).toEqual([
+      ...(operations?.items?.enum ?? []),
+      'Impersonate',
+    ])
+    const others = (schema: Schema): object => ({
+      ...schema.properties,
+      match: { ...schema.properties?.['match']?.properties, operations: undefined },
+    })
+    expect(others(cluster)).toEqual(others(own))
+  })
+
+  it('have the same rules, but for those about what is in no single namespace', () => {
+    const own = rulesOf(specOf('accesspolicies'))
+    const cluster = rulesOf(specOf('clusteraccesspolicies'))
+    const more = cluster.filter((field) => !own.includes(field))
+    expect(new Set(more)).toEqual(
+      new Set(['spec.match.impersonate', 'spec.match.nodes', 'spec.match.namespaceSelector']),
+    )
+    expect(own.filter((field) => !cluster.includes(field))).toEqual([])
   })
 
   it('select namespaces by the same rules as pods', () => {
