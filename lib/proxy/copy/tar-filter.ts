@@ -52,6 +52,7 @@ class ArchiveFilter implements TarFilter {
   readonly #reader = new TarReader()
   readonly #ledger = new CopyLedger()
   readonly #mask: TarMask | undefined
+  #files = 0
   #isRefused = false
 
   constructor(options: TarFilterOptions) {
@@ -68,7 +69,7 @@ class ArchiveFilter implements TarFilter {
   }
 
   get files(): number {
-    return this.#ledger.count
+    return this.#files
   }
 
   push(chunk: Uint8Array): Uint8Array[] {
@@ -98,19 +99,21 @@ class ArchiveFilter implements TarFilter {
       const refusal = this.#gate.refuseEntry(event.entry)
       if (refusal !== undefined) throw refusal
     }
-    const record = this.#ledger.take(event)
     if (this.#mask === undefined) {
+      const record = this.#ledger.take(event)
       if (event.kind === 'header') out.push(...event.raw)
       else if ('bytes' in event) out.push(event.bytes)
       if (record !== undefined) this.#tell(record)
       return
     }
+    // It keeps a ledger of its own: the digests before and after.
     const { bytes, file } = this.#mask.take(event)
     out.push(...bytes)
     if (file !== undefined) this.#tell(file)
   }
 
   #tell(record: FileRecord | MaskedFileRecord): void {
+    this.#files += 1
     const { path, kind, size, mode, sha256, linkTarget } = record
     const masked =
       'maskedSha256' in record && record.maskedSha256 !== undefined && record.masked > 0
