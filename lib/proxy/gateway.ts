@@ -15,6 +15,7 @@ import { passThrough } from './passthrough.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { refuseUpgrade, sendStatus } from './respond.ts'
 import { routeOf, type Route } from './route.ts'
+import { serveLogs } from './serve-logs.ts'
 import { serveStream, type StreamDeps, type UpgradeRequest } from './serve-stream.ts'
 
 export interface GatewayDeps extends StreamDeps {
@@ -59,7 +60,20 @@ export function createGateway(deps: GatewayDeps): Gateway {
     return user
   }
 
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<string> {
+  /** Work that the end of the gateway has to wait for. */
+  async function hold(work: Promise<void>): Promise<void> {
+    const held = work.catch(() => undefined)
+    running.add(held)
+    await held
+    running.delete(held)
+    await work
+  }
+
+  /** The kind of request, to be counted; undefined where its session has done so. */
+  async function serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<string | undefined> {
     const { info, route } = locate(request, false)
     if (route.kind === 'console') {
       deps.serveConsole(request, response)
@@ -73,6 +87,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
       case 'forward':
         throw upgradeRequired()
       case 'logs':
+        if (deps.stop.aborted) throw draining()
+        await hold(serveLogs(deps, { info, user, request, response }, route))
+        return undefined
       case 'debugContainer':
       case 'proxy':
       case 'token':
@@ -113,7 +130,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
     onRequest(request, response) {
       response.on('error', () => undefined)
       serve(request, response)
-        .then((kind) => deps.metrics.requests.inc({ code: String(response.statusCode), kind }))
+        .then((kind) => {
+          const code = String(response.statusCode)
+          if (kind !== undefined) deps.metrics.requests.inc({ code, kind })
+        })
         .catch((error: unknown) => {
           const status = UpstreamStatusError.is(error) ? error.status : failed(error).toStatus()
           deps.metrics.requests.inc({ code: String(status.code ?? 500), kind: 'refused' })
