@@ -12,7 +12,8 @@ export const APPROVAL_REQUEST: ResourceInfo = {
 /**
  * ApprovalRequest is one session that waits for people to approve it. The gateway makes it, in the
  * namespace of the pod, when somebody asks for what a policy allows only with approval. It is good
- * for exactly this session: the same person, container and command. Decide with kubectl approve.
+ * for exactly this session: the same person, container, command, port, and whatever else it names.
+ * Decide with kubectl approve.
  */
 export interface ApprovalRequest {
   apiVersion: 'podgate.dev/v1alpha1'
@@ -26,14 +27,22 @@ export interface ApprovalRequest {
 export interface ApprovalRequestSpec {
   /** Who asks, as the API server sees them. */
   requester: ApprovalRequestRequester
-  /** Exec runs a command. Attach joins the running process. */
-  operation: 'Exec' | 'Attach'
-  /** The container in question. */
+  /**
+   * Exec runs a command. Attach joins the running process. PortForward connects to ports of the
+   * pod. Logs reads the output of containers. Copy moves files. Debug adds a container, or makes a
+   * pod, to work in. Proxy speaks HTTP to the pod or the service. TokenRequest mints tokens of the
+   * service account.
+   */
+  operation: 'Exec' | 'Attach' | 'PortForward' | 'Logs' | 'Copy' | 'Debug' | 'Proxy' | 'TokenRequest'
+  /** The pod and container in question, or what stands in their place. */
   target: ApprovalRequestTarget
   /**
-   * The command and its arguments, one by one, without a shell between them. Not set for Attach.
+   * The command and its arguments, one by one, without a shell between them. For Logs, the options.
+   * Not set for Attach, PortForward, Proxy and TokenRequest.
    */
   command?: string[]
+  /** What would be added to the pod, or what the pod would be, for Debug. */
+  debug?: ApprovalRequestDebug
   /** Whether the session has a terminal. */
   tty: boolean
   /** Whether the session can be given input. */
@@ -46,8 +55,8 @@ export interface ApprovalRequestSpec {
    */
   approvers: ApprovalRequestApprover[]
   /**
-   * A digest of requester, operation, target, command and policies. An approval is spent only on a
-   * session of the same digest.
+   * A digest of requester, operation, target, command, debug and policies. An approval is spent
+   * only on a session of the same digest.
    */
   digest: string
   /** When the request lapses unless it is decided. */
@@ -66,7 +75,7 @@ export interface ApprovalRequestRequester {
   groups: string[]
 }
 
-/** The container in question. */
+/** The pod and container in question, or what stands in their place. */
 export interface ApprovalRequestTarget {
   /**
    * The unique id of the cluster's namespace kube-system, so that an approval for one cluster is
@@ -75,17 +84,45 @@ export interface ApprovalRequestTarget {
   cluster: string
   /** The pod's namespace. */
   namespace: string
-  /** The pod's name. */
+  /** The pod's name; empty where it is about no pod. */
   pod: string
   /**
    * The pod's unique id. When the pod is replaced by another one of the same name, the approval
-   * does not hold for that one.
+   * does not hold for that one. Empty where there is no pod yet, or none at all.
    */
   podUID: string
-  /** The container's name. */
+  /** The container's name; empty where it is about the whole pod. */
   container: string
-  /** The image that the container runs. */
+  /** The image that the container runs; empty where there is none. */
   image: string
+  /**
+   * The ports, for PortForward and Proxy. Not set where they are told only when a connection
+   * begins; each one is then decided by the policies.
+   */
+  ports?: number[]
+  /** The service, for Proxy. */
+  service?: string
+  /** The service account, for TokenRequest. */
+  serviceAccount?: string
+}
+
+/** What would be added to the pod, or what the pod would be, for Debug. */
+export interface ApprovalRequestDebug {
+  /** The image, or several in brackets. */
+  image: string
+  /** The command and its arguments; empty where the image has its own. */
+  command: string[]
+  /** The container whose processes it would see; empty for none. */
+  targetContainer: string
+  /** The capabilities added to the usual ones, without CAP_. */
+  capabilities: string[]
+  /**
+   * Whether it would be privileged or share something with the node, which is as good as root on
+   * the node.
+   */
+  privileged: boolean
+  /** A digest of all of it, so that nothing else is made instead. */
+  digest: string
 }
 
 export interface ApprovalRequestPolicy {

@@ -47,7 +47,23 @@ function asSet(words: readonly string[]): string[] {
   return [...new Set(words)].toSorted()
 }
 
-/** Order and repetition of groups and policies mean nothing; those of the command do. */
+/** All that approvers are shown, and the digest of what they are not. */
+function debugPart(debug: DebugFacts): Canonical {
+  const { image, command, targetContainer, capabilities, privileged, digest } = debug
+  return {
+    image,
+    command: [...command],
+    targetContainer,
+    capabilities: asSet(capabilities),
+    privileged,
+    digest,
+  }
+}
+
+/**
+ * Order and repetition of groups and policies mean nothing; those of the command do. What a request
+ * does not name is left out, so that digests of before it could be named stay what they are.
+ */
 export function requestDigest(binding: Binding): string {
   const { requester, operation, target, debug, command, tty, stdin, policies } = binding
   const { cluster, namespace, pod, podUID, container, image, ports, ...others } = target
@@ -67,11 +83,11 @@ export function requestDigest(binding: Binding): string {
       podUID,
       container,
       image,
-      ...(ports === undefined ? {} : { ports: [...ports] }),
+      ...(ports === undefined ? {} : { ports: ports.toSorted((a, b) => a - b) }),
       ...(service === undefined ? {} : { service }),
       ...(serviceAccount === undefined ? {} : { serviceAccount }),
     },
-    ...(debug === undefined ? {} : { debug: debug.digest }),
+    ...(debug === undefined ? {} : { debug: debugPart(debug) }),
     command: [...command],
     tty,
     stdin,
@@ -111,6 +127,7 @@ export function bindingOf(spec: ApprovalRequestSpec): Binding {
     requester: spec.requester,
     operation: spec.operation,
     target: spec.target,
+    ...(spec.debug === undefined ? {} : { debug: spec.debug }),
     command: spec.command ?? [],
     tty: spec.tty,
     stdin: spec.stdin,

@@ -15,7 +15,8 @@ export function createRequest(
   demand: ApprovalDemand,
   nowMs: number,
 ): ApprovalRequest {
-  const { requester, operation, target, command, tty, stdin, policies } = binding
+  const { requester, operation, target, debug, command, tty, stdin, policies } = binding
+  const { ports, ...place } = target
   const { uid } = requester
   return {
     apiVersion: `${APPROVAL_REQUEST.group}/v1alpha1` as ApprovalRequest['apiVersion'],
@@ -28,8 +29,9 @@ export function createRequest(
         groups: [...requester.groups],
       },
       operation: operation as ApprovalRequest['spec']['operation'],
-      target: { ...target },
-      ...(operation === 'Attach' ? {} : { command: [...command] }),
+      target: { ...place, ...(ports === undefined ? {} : { ports: [...ports] }) },
+      ...(command.length === 0 ? {} : { command: [...command] }),
+      ...(debug === undefined ? {} : { debug: { ...debug } }),
       tty,
       stdin,
       policies: policies.map((policy) => {

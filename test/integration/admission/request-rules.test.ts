@@ -38,6 +38,23 @@ async function made(status?: object): Promise<string> {
   return name
 }
 
+const TARGET = {
+  cluster: 'c-1',
+  namespace: 'shop',
+  pod: 'web-0',
+  podUID: 'p-1',
+  container: 'main',
+  image: 'web:1',
+}
+const NOWHERE = { ...TARGET, pod: '', podUID: '', container: '', image: '' }
+const DEBUG = {
+  image: 'busybox:1',
+  command: ['sh'],
+  targetContainer: '',
+  capabilities: [],
+  privileged: false,
+  digest: `sha256:${'0'.repeat(64)}`,
+}
 const BO = entry('bo')
 const APPROVED = conditionOf('Approved')
 
@@ -60,13 +77,82 @@ describe('the spec of a request', () => {
   })
 
   it.each([
-    { name: 'Exec without a command', spec: { command: [] }, message: 'Exec needs a command' },
+    {
+      name: 'Exec without a command',
+      spec: { command: [] },
+      message: 'Exec and Copy need a command',
+    },
+    {
+      name: 'Copy without a command',
+      spec: { operation: 'Copy', command: [] },
+      message: 'Exec and Copy need a command',
+    },
+    {
+      name: 'PortForward with a command',
+      spec: { operation: 'PortForward' },
+      message: 'PortForward, Proxy and TokenRequest run nothing',
+    },
+    {
+      name: 'Exec in no pod',
+      spec: { target: { ...TARGET, pod: '' } },
+      message: 'name the pod',
+    },
+    {
+      name: 'Exec in a pod without an id',
+      spec: { target: { ...TARGET, podUID: '' } },
+      message: 'name the pod',
+    },
+    {
+      name: 'Exec in no container',
+      spec: { target: { ...TARGET, container: '' } },
+      message: 'name the container',
+    },
+    {
+      name: 'ports of Exec',
+      spec: { target: { ...TARGET, ports: [80] } },
+      message: 'ports are for PortForward and Proxy',
+    },
+    {
+      name: 'a service of Exec',
+      spec: { target: { ...TARGET, service: 'web' } },
+      message: 'a service is for Proxy',
+    },
+    {
+      name: 'Proxy of nothing',
+      spec: { operation: 'Proxy', command: [], target: NOWHERE },
+      message: 'name the pod or the service',
+    },
+    {
+      name: 'a token of nobody',
+      spec: { operation: 'TokenRequest', command: [], target: NOWHERE },
+      message: 'TokenRequest names a service account',
+    },
+    {
+      name: 'a service account of Exec',
+      spec: { target: { ...TARGET, serviceAccount: 'ci' } },
+      message: 'TokenRequest names a service account',
+    },
+    {
+      name: 'Debug of nobody knows what',
+      spec: { operation: 'Debug' },
+      message: 'Debug says what is added',
+    },
+    { name: 'an Exec that debugs', spec: { debug: DEBUG }, message: 'Debug says what is added' },
+    {
+      name: 'acting as others, which belongs to no namespace',
+      spec: { operation: 'Impersonate', command: [] },
+      message: 'Unsupported value',
+    },
     {
       name: 'Attach with a command',
       spec: { operation: 'Attach' },
       message: 'Attach joins a process that already runs, so it takes no command',
     },
-    { name: 'an operation of its own', spec: { operation: 'Debug' }, message: 'Unsupported value' },
+    {
+      name: 'an operation of its own',
+      spec: { operation: 'Cordon' },
+      message: 'Unsupported value',
+    },
     { name: 'a digest that is none', spec: { digest: 'sha256:0' }, message: 'spec.digest' },
     { name: 'no policies', spec: { policies: [] }, message: 'spec.policies' },
     { name: 'no approvers', spec: { approvers: [] }, message: 'spec.approvers' },
@@ -85,6 +171,43 @@ describe('the spec of a request', () => {
 
   it.each([
     { name: 'Attach', spec: { operation: 'Attach', command: [] } },
+    { name: 'Copy', spec: { operation: 'Copy', command: ['tar', 'cf', '-', '/tmp/x'] } },
+    {
+      name: 'Logs of all containers',
+      spec: { operation: 'Logs', target: { ...TARGET, container: '', image: '' } },
+    },
+    {
+      name: 'PortForward',
+      spec: {
+        operation: 'PortForward',
+        command: [],
+        target: { ...TARGET, container: '', image: '' },
+      },
+    },
+    {
+      name: 'PortForward of a port',
+      spec: { operation: 'PortForward', command: [], target: { ...TARGET, ports: [5432] } },
+    },
+    {
+      name: 'Debug of a pod that is not there yet',
+      spec: { operation: 'Debug', debug: DEBUG, target: { ...TARGET, podUID: '' } },
+    },
+    {
+      name: 'Proxy of a service',
+      spec: {
+        operation: 'Proxy',
+        command: [],
+        target: { ...NOWHERE, service: 'web', ports: [80] },
+      },
+    },
+    {
+      name: 'TokenRequest',
+      spec: {
+        operation: 'TokenRequest',
+        command: [],
+        target: { ...NOWHERE, serviceAccount: 'ci' },
+      },
+    },
     { name: 'arguments of 20,000 characters', spec: { command: ['sh', 'x'.repeat(20_000)] } },
     {
       name: 'approvers of each policy',

@@ -10,7 +10,8 @@ import {
 } from '../../../lib/approval/binding.ts'
 import { canonicalJson } from '../../../lib/approval/canonical-json.ts'
 import { accessPolicy } from '../policy/fixtures.ts'
-import { binding, pending, policyRef } from './fixtures.ts'
+import { createRequest } from '../../../lib/approval/request.ts'
+import { binding, DEBUG, DEMAND, NOW, pending, policyRef } from './fixtures.ts'
 
 const plain = binding()
 const { requester, target } = plain
@@ -88,6 +89,84 @@ describe('I9: requestDigest', () => {
     )
   })
 
+  const forward = binding({ operation: 'PortForward', target: { ...target, ports: [80] } })
+  const proxy = binding({ operation: 'Proxy', target: { ...target, service: 'web' } })
+  const token = binding({ operation: 'TokenRequest', target: { ...target, serviceAccount: 'ci' } })
+  const debug = binding({ operation: 'Debug', debug: DEBUG })
+  it.each<{ name: string; one: Binding; other: Binding }>([
+    {
+      name: 'another port',
+      one: forward,
+      other: { ...forward, target: { ...target, ports: [81] } },
+    },
+    {
+      name: 'a further port',
+      one: forward,
+      other: { ...forward, target: { ...target, ports: [80, 81] } },
+    },
+    { name: 'no port', one: forward, other: { ...forward, target } },
+    {
+      name: 'another service',
+      one: proxy,
+      other: { ...proxy, target: { ...target, service: 'db' } },
+    },
+    {
+      name: 'a port of a service',
+      one: proxy,
+      other: { ...proxy, target: { ...proxy.target, ports: [80] } },
+    },
+    {
+      name: 'another service account',
+      one: token,
+      other: { ...token, target: { ...target, serviceAccount: 'admin' } },
+    },
+    {
+      name: 'a service account for a service',
+      one: binding({ target: { ...target, service: 'x' } }),
+      other: binding({ target: { ...target, serviceAccount: 'x' } }),
+    },
+    {
+      name: 'another debug image',
+      one: debug,
+      other: { ...debug, debug: { ...DEBUG, image: 'evil:1' } },
+    },
+    {
+      name: 'a debug container that sees others',
+      one: debug,
+      other: { ...debug, debug: { ...DEBUG, targetContainer: 'side' } },
+    },
+    {
+      name: 'a privileged debug container',
+      one: debug,
+      other: { ...debug, debug: { ...DEBUG, privileged: true } },
+    },
+    {
+      name: 'another capability',
+      one: debug,
+      other: { ...debug, debug: { ...DEBUG, capabilities: ['SYS_ADMIN'] } },
+    },
+    {
+      name: 'a debug container that differs in what nobody is shown',
+      one: debug,
+      other: { ...debug, debug: { ...DEBUG, digest: 'sha256:d-2' } },
+    },
+    {
+      name: 'a copy from a command of the same words',
+      one: binding({ operation: 'Copy' }),
+      other: binding({ operation: 'Exec' }),
+    },
+  ])('tells $name apart', ({ one, other }) => {
+    expect(requestDigest(one)).not.toBe(requestDigest(other))
+  })
+
+  it('takes ports in another order for the same', () => {
+    const [a, b] = [
+      [80, 443],
+      [443, 80],
+    ].map((ports) => requestDigest({ ...forward, target: { ...target, ports } }))
+    expect(a).toBe(b)
+  })
+
   it('stays what it is, so that requests survive an upgrade of the gateway', () => {
     expect(requestDigest(plain)).toBe(
       'sha256:eee113706cd71acc73cee3199bc9913fdf8492b5abfc4ec01da26869cae5c4f9',
@@ -106,6 +185,49 @@ describe('isSelfConsistent', () => {
     const spec = { ...pending().spec, operation: 'Attach' as const, digest: requestDigest(attach) }
     delete spec.command
     expect(isSelfConsistent(spec)).toBe(true)
+  })
+
+  it.each<{ name: string; asked: Partial<Binding> }>([
+    { name: 'a copy', asked: { operation: 'Copy', command: ['tar', 'cf', '-', '/tmp'] } },
+    {
+      name: 'a port',
+      asked: {
+        operation: 'PortForward',
+        target: { ...target, container: '', image: '', ports: [80] },
+        command: [],
+      },
+    },
+    { name: 'logs', asked: { operation: 'Logs', command: ['--tail=5'] } },
+    { name: 'a debug container', asked: { operation: 'Debug', debug: DEBUG, command: ['sh'] } },
+    {
+      name: 'a service',
+      asked: {
+        operation: 'Proxy',
+        target: { ...target, pod: '', podUID: '', container: '', image: '', service: 'web' },
+        command: [],
+      },
+    },
+    {
+      name: 'a token',
+      asked: {
+        operation: 'TokenRequest',
+        target: { ...target, pod: '', podUID: '', container: '', image: '', serviceAccount: 'ci' },
+        command: [],
+      },
+    },
+  ])('holds for $name, and its binding is what was asked', ({ asked }) => {
+    const whole = binding(asked)
+    // As it comes back from the API server.
+    const { spec } = structuredClone(createRequest('apreq-1', whole, DEMAND, NOW))
+    expect(isSelfConsistent(spec)).toBe(true)
+    expect(requestDigest(bindingOf(spec))).toBe(requestDigest(whole))
+    expect(bindingOf(spec).target).toEqual(whole.target)
+  })
+
+  it('fails where approvers are shown a harmless debug container', () => {
+    const whole = binding({ operation: 'Debug', debug: { ...DEBUG, privileged: true } })
+    const { spec } = createRequest('apreq-1', whole, DEMAND, NOW)
+    expect(isSelfConsistent({ ...spec, debug: { ...DEBUG, privileged: false } })).toBe(false)
   })
 
   it('fails where approvers are shown something else than what the digest is of', () => {

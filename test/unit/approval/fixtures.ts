@@ -4,6 +4,7 @@ import type {
   ApprovalRequestCondition,
   ApprovalRequestDecision,
 } from '../../../lib/api/approval-request.generated.ts'
+import type { DebugFacts } from '../../../lib/api/debug-facts.ts'
 import type { Binding } from '../../../lib/approval/binding.ts'
 import { createRequest } from '../../../lib/approval/request.ts'
 import type { ApprovalDemand, PolicyRef } from '../../../lib/policy/decision.ts'
@@ -37,6 +38,15 @@ export function binding(changes: Partial<Binding> = {}): Binding {
     policies: [policyRef('base')],
     ...changes,
   }
+}
+
+export const DEBUG: DebugFacts = {
+  image: 'busybox:1',
+  command: ['sh'],
+  targetContainer: 'main',
+  capabilities: ['SYS_PTRACE'],
+  privileged: false,
+  digest: 'sha256:d-1',
 }
 
 export const DEMAND: ApprovalDemand = {
