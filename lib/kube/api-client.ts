@@ -85,6 +85,7 @@ export function statusFromBody(httpCode: number, body: Uint8Array): Status {
 }
 
 export interface RequestOptions {
+  /** A Buffer goes as it is, everything else as JSON. */
   body?: unknown
   contentType?: string
   headers?: HeaderMap
@@ -149,8 +150,9 @@ export function createApiClient(endpoint: ApiEndpoint, limits: ApiClientLimits =
     options: RequestOptions,
     signal: AbortSignal | undefined,
   ): Promise<IncomingMessage> {
+    const { body } = options
     const payload =
-      options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body))
+      body === undefined || Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body))
     const authorization = await endpoint.authorization()
     const headers: HeaderMap = {
       accept: 'application/json',

@@ -57,7 +57,8 @@ function evaluateAccess(
     operation,
     namespace: { name: namespace, labels: namespaceLabels },
     pod: pod === '' ? undefined : { name: pod, labels },
-    container,
+    // A debug container is not there yet, and has another name each time.
+    container: debug === undefined ? container : debug.targetContainer,
     ...(port === undefined ? {} : { port }),
     ...(service === undefined ? {} : { service }),
     ...(isAboutNode ? { node } : {}),

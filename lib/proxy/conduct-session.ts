@@ -18,7 +18,14 @@ import type { TranscriptStore } from '../recording/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Access } from './access.ts'
 import { admit, type AdmitDeps, type Admission } from './admit.ts'
-import { assertStillBound, seekConsent, type Consent, type ConsentRequest } from './consent.ts'
+import {
+  assertStillBound,
+  isCovered,
+  seekConsent,
+  type Consent,
+  type ConsentRequest,
+  type Grant,
+} from './consent.ts'
 import { spendApproval } from './obtain-approval.ts'
 import { newSessionId } from './session-id.ts'
 import type { StoreGate } from './store-gate.ts'
@@ -42,6 +49,8 @@ export interface SessionAsk {
   protocol: string
   /** The session by whose decision this one is opened. */
   parent?: string
+  /** The approval of that one, which is asked for only once. */
+  granted?: Grant
   /** Where a person at a terminal waits; called once at most. */
   openRoom?(): Promise<WaitingRoom>
 }
@@ -90,15 +99,26 @@ function statusOf(error: unknown): Status {
   return asGatewayError(error, 'opening the session').toStatus()
 }
 
+interface Admitted {
+  admission: Admission
+  /** Undefined where none was needed, or where it is there already. */
+  consent: Consent | undefined
+  granted?: Grant
+}
+
 /** Admitted, and approved where a policy demands it; after a wait, admitted once more. */
 async function admitWithConsent(
   deps: SessionDeps,
   ask: SessionAsk,
   attempt: Attempt,
-): Promise<{ admission: Admission; consent: Consent | undefined }> {
+): Promise<Admitted> {
   const { user, access } = ask
   const again = async (): Promise<Admission> => await admit(deps, user, attempt.identity, access)
   const admission = await again()
+  if (admission.decision.kind === 'requireApproval' && ask.granted !== undefined) {
+    const { granted } = ask
+    if (isCovered(granted, admission.decision)) return { admission, consent: undefined, granted }
+  }
   const openRoom = async (): Promise<WaitingRoom> => {
     if (ask.openRoom === undefined) throw new GatewayError('InternalError', 'no room to wait in')
     attempt.room = await ask.openRoom()
@@ -124,19 +144,19 @@ async function admitWithConsent(
 
 function approvalRecord({ ticket, verdict }: Consent): NonNullable<SessionStart['approval']> {
   const { name, namespace, uid, digest } = ticket
-  return { name, namespace, uid, digest, approvers: verdict.by }
+  return { name, namespace, uid, digest, approvers: verdict.by, until: verdict.until }
 }
 
 function sessionStart(
   deps: SessionDeps,
   ask: SessionAsk,
   attempt: Attempt,
-  { operation, facts, decision }: Admission,
-  consent: Consent | undefined,
+  { admission: { operation, facts, decision }, consent, granted }: Admitted,
 ): SessionStart {
   const { user, access, client, protocol, parent } = ask
   const { username, groups, uid, issuer } = user
   const { namespace, pod, podUID, container, image, node, service, serviceAccount } = facts
+  const approval = consent === undefined ? granted?.approval : approvalRecord(consent)
   return {
     id: attempt.id,
     user: { username, groups, issuer, ...(uid === undefined ? {} : { uid }) },
@@ -158,7 +178,8 @@ function sessionStart(
     stdin: access.stdin,
     content: decision.obligations.content,
     policies: decision.policies,
-    ...(consent === undefined ? {} : { approval: approvalRecord(consent) }),
+    ...(approval === undefined ? {} : { approval }),
+    ...(access.debug === undefined ? {} : { debug: access.debug }),
     ...(parent === undefined ? {} : { parent }),
     client,
     protocol: { client: protocol },
@@ -208,12 +229,14 @@ async function open(
   work: SessionWork,
 ): Promise<SessionEnd> {
   const { operation } = ask.access
-  const { admission, consent } = await admitWithConsent(deps, ask, attempt)
+  const admitted = await admitWithConsent(deps, ask, attempt)
+  const { admission, consent, granted } = admitted
   const hooks = lateHooks()
-  const start = sessionStart(deps, ask, attempt, admission, consent)
+  const start = sessionStart(deps, ask, attempt, admitted)
   attempt.recording = await openRecord(deps, start, hooks)
   const spent =
     consent && (await spendApproval(deps.desk, consent.ticket, attempt.id, attempt.room))
+  const until = spent?.until ?? granted?.until
   let isRunning = false
   const session: OpenedSession = {
     id: attempt.id,
@@ -223,7 +246,7 @@ async function open(
     recording: attempt.recording,
     identity: attempt.identity,
     marked: impersonationHeaders({ ...ask.user, extra: { [SESSION_EXTRA]: [attempt.id] } }),
-    expiresInMs: spent === undefined ? undefined : spent.until.getTime() - Date.now(),
+    expiresInMs: until === undefined ? undefined : until.getTime() - Date.now(),
     elapsedMs: () => Math.round(performance.now() - attempt.beganAt),
     bind: (to) => hooks.bind(to),
     running() {

@@ -5,9 +5,10 @@ import { requestDigest, type Binding } from '../approval/binding.ts'
 import type { ApprovalDesk, ApprovalTicket } from '../approval/desk.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { User } from '../identity/user.ts'
+import type { SessionApproval, SessionPolicy } from '../recording/session-document.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Access } from './access.ts'
-import type { Admission } from './admit.ts'
+import type { Admission, AllowingDecision } from './admit.ts'
 import { obtainApproval, type ApprovedVerdict } from './obtain-approval.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
@@ -21,6 +22,24 @@ export interface ConsentRequest {
   openRoom: (() => Promise<WaitingRoom>) | undefined
   /** Aborts with a GatewayError when the gateway shuts down. */
   stop: AbortSignal
+}
+
+/** An approval that was spent on what this is a part of. */
+export interface Grant {
+  approval: SessionApproval
+  /** Those that were decided by, and that demanded it. */
+  policies: readonly SessionPolicy[]
+  until: Date
+}
+
+/** While it lasts, and while the policies are word for word those of then. */
+export function isCovered(grant: Grant, { policies }: AllowingDecision): boolean {
+  const digests = (refs: readonly SessionPolicy[]): string =>
+    refs
+      .map(({ uid, digest }) => `${uid} ${digest}`)
+      .toSorted()
+      .join()
+  return grant.until.getTime() > Date.now() && digests(grant.policies) === digests(policies)
 }
 
 export interface Consent {

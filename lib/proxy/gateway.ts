@@ -9,6 +9,8 @@ import type { Authenticator } from '../identity/authenticate.ts'
 import type { User } from '../identity/user.ts'
 import { UpstreamStatusError } from '../kube/api-client.ts'
 import { impersonationHeaders } from '../kube/impersonate.ts'
+import { serveCreatePod } from './debug/serve-create-pod.ts'
+import { serveDebugContainer } from './debug/serve-debug-container.ts'
 import { asksToImpersonate } from './headers.ts'
 import { draining, impersonationRefused, roadClosed } from './messages.ts'
 import { passThrough } from './passthrough.ts'
@@ -90,10 +92,15 @@ export function createGateway(deps: GatewayDeps): Gateway {
         if (deps.stop.aborted) throw draining()
         await hold(serveLogs(deps, { info, user, request, response }, route))
         return undefined
-      case 'debugContainer':
       case 'proxy':
       case 'token':
         throw roadClosed(`the subresource ${info.resource ?? ''}/${info.subresource ?? ''}`)
+      case 'debugContainer':
+        await serveDebugContainer(deps, { info, user, request, response }, route)
+        break
+      case 'createPod':
+        await serveCreatePod(deps, { info, user, request, response }, route.namespace)
+        break
       default:
         await passThrough(deps.client, info, impersonationHeaders(user), request, response)
     }

@@ -27,6 +27,8 @@ function framing(request: IncomingMessage): Record<string, string> {
 /**
  * Resolves when the exchange is over, rejects with what to answer when nothing
  * has been answered yet.
+ *
+ * @param body that of the request, where it has been read already
  */
 export async function passThrough(
   client: ApiClient,
@@ -34,6 +36,7 @@ export async function passThrough(
   identityHeaders: Record<string, string | string[]>,
   request: IncomingMessage,
   response: ServerResponse,
+  body?: Buffer,
 ): Promise<void> {
   const authorization = await client.endpoint.authorization()
   const { host, port, basePath } = client.endpoint
@@ -45,7 +48,7 @@ export async function passThrough(
       path: basePath + info.path + (info.query === '' ? '' : `?${info.query}`),
       headers: {
         ...requestHeaders(request.headers),
-        ...framing(request),
+        ...(body === undefined ? framing(request) : { 'content-length': String(body.length) }),
         ...(authorization === undefined ? {} : { authorization }),
         ...identityHeaders,
       },
@@ -81,7 +84,8 @@ export async function passThrough(
         if (!answer.complete) response.destroy()
       })
     })
-    if (hasBody(request)) request.pipe(upstream)
+    if (body !== undefined) upstream.end(body)
+    else if (hasBody(request)) request.pipe(upstream)
     else upstream.end()
   })
 }

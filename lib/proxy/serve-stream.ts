@@ -18,10 +18,11 @@ import { encodeStatus } from '../streams/exit-status.ts'
 import type { StreamSession } from '../streams/session.ts'
 import { negotiate } from '../streams/subprotocol.ts'
 import { acceptClient, type AcceptedNegotiation } from './accept-client.ts'
-import { containerAccess, type Access } from './access.ts'
+import { containerAccess, type Access, type ContainerAccess } from './access.ts'
 import type { AllowingDecision } from './admit.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from './conduct-session.ts'
 import { examineCopy, openTarFilter, type TarFilter } from './copy/tar-filter.ts'
+import { attachAccess } from './debug/attach-access.ts'
 import { podChanged } from './messages.ts'
 import { refuseUpgrade } from './respond.ts'
 import type { InputFilter, OutputFilter } from './pump.ts'
@@ -247,18 +248,23 @@ export async function serveStream(
   const legs: Legs = {}
   const stream: Stream = { ...upgrade, subresource, options, copy, negotiation, legs }
   const { container, command, tty, stdin } = options
+  const wanted: ContainerAccess = {
+    ...target,
+    ...(copy === undefined ? {} : copyAccess(copy)),
+    container,
+    command,
+    tty,
+    stdin,
+  }
+  const asked =
+    subresource === 'exec'
+      ? { access: containerAccess(subresource, wanted) }
+      : await attachAccess(deps, user, wanted)
   await conductSession(
     deps,
     {
       user,
-      access: containerAccess(subresource, {
-        ...target,
-        ...(copy === undefined ? {} : copyAccess(copy)),
-        container,
-        command,
-        tty,
-        stdin,
-      }),
+      ...asked,
       client: clientOf(request),
       protocol: `${negotiation.kind} ${negotiation.protocol}`,
       openRoom: () => openRoom(stream),

@@ -142,7 +142,6 @@ describe('ways into pods and nodes that no policy covers are closed:', () => {
   it.each([
     `GET ${POD_PATH}/log`,
     `GET ${POD_PATH}/proxy/`,
-    `PATCH ${POD_PATH}/ephemeralcontainers`,
     `GET ${POD_PATH}/nobody-knows`,
     'GET /api/v1/nodes/n1/proxy/exec/shop/web-0/main',
     'GET /api/v1/nodes/n1/proxy/run/shop/web-0/main',
