@@ -200,7 +200,6 @@ describe.each(['1.34', '1.29', '1.35'])('kubectl %s', (version) => {
       'nothing-of-that-name',
     ],
     ['a pod no policy names', ['exec', 'ledger-0', '--', 'id'], 'PODGATE-1002'],
-    ['a request for a log', ['logs', 'web-0'], 'PODGATE-1014'],
     ['somebody else', ['get', 'pods', '--as=cy'], 'PODGATE-1015'],
   ])('refuses %s in words', async (_name, args, words) => {
     const result = await kubectl(version)(['-n', 'shop', ...args])
