@@ -34,6 +34,11 @@ const NAME = /^podgate-slow-(\d+)-(\d+)-(\d+)$/
 const MAX_LINKS = 64
 const OCTET = 256
 
+const open = new Set<string>()
+process.once('exit', () => {
+  for (const name of open) remove(name)
+})
+
 function run(program: string, line: string): string {
   const env = { PATH: searchPath() }
   return execFileSync(program, line.split(' '), { env, encoding: 'utf8', stdio: 'pipe' })
@@ -110,10 +115,9 @@ export async function openSlowLink(options: SlowLinkOptions): Promise<SlowLink> 
   const first = (pid % 512) * MAX_LINKS * 4 + index * 4
   const place = `198.${18 + Math.floor(first / OCTET ** 2)}.${Math.floor(first / OCTET) % OCTET}`
   const [host, client] = [1, 2].map((n) => `${place}.${(first % OCTET) + n}`)
-  const onExit = (): void => remove(name)
-  process.once('exit', onExit)
+  open.add(name)
   const undo = (): void => {
-    process.off('exit', onExit)
+    open.delete(name)
     remove(name)
   }
   try {

@@ -98,15 +98,15 @@ export async function openHostileBed(ground: Ground): Promise<HostileBed> {
   }
 }
 
-export const EXEC = `${POD_PATH}/exec?command=id&stdin=true&stdout=true&stderr=true`
+export const EXEC: string = `${POD_PATH}/exec?command=id&stdin=true&stdout=true&stderr=true`
 /** Waits for an approval, as only a terminal does. */
-export const ATTACH = `${POD_PATH}/attach?stdin=true&stdout=true&tty=true`
-export const SPDY = [
+export const ATTACH: string = `${POD_PATH}/attach?stdin=true&stdout=true&tty=true`
+export const SPDY: readonly string[] = [
   'Connection: Upgrade',
   'Upgrade: SPDY/3.1',
   'X-Stream-Protocol-Version: v4.channel.k8s.io',
 ]
-export const WEBSOCKET = [
+export const WEBSOCKET: readonly string[] = [
   'Connection: Upgrade',
   'Upgrade: websocket',
   'Sec-WebSocket-Version: 13',
