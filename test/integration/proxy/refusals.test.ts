@@ -140,7 +140,6 @@ describe('what is wrong behind the gateway is told apart:', () => {
 
 describe('ways into pods and nodes that no policy covers are closed:', () => {
   it.each([
-    `GET ${POD_PATH}/log`,
     `GET ${POD_PATH}/proxy/`,
     `GET ${POD_PATH}/nobody-knows`,
     'GET /api/v1/nodes/n1/proxy/exec/shop/web-0/main',
