@@ -13,6 +13,7 @@ import {
   statusOf,
   until,
   type Api,
+  type Call,
   type KubeObject,
   type Outcome,
   type Person,
@@ -23,7 +24,9 @@ const SESSION = 'podgate.dev/session'
 const ID = 's-0123456789abcdef'
 const EXEC = '/api/v1/namespaces/shop/pods/web-0/exec?command=sh&stdout=true'
 
-const CLOSED = 'use kubectl exec or attach with the kubeconfig of the gateway'
+const CLOSED = 'use kubectl with the kubeconfig of the gateway'
+
+const IS_CLOSED = `is closed here; ${CLOSED}`
 
 let api: Api
 let gatewayToken = ''
@@ -86,13 +89,14 @@ async function installPeople(): Promise<void> {
 beforeAll(async () => {
   api = await startApi({ controllerManager: true })
   await installResources(api)
-  for (const object of manifests('charts/podgate/files')) await api.create(object)
   await api.create(namespaceNamed('shop'))
   await api.create(namespaceNamed('open', { 'podgate.dev/guard': 'disabled' }))
   await installPeople()
-  gatewayToken = await tokenOf('podgate-system', 'podgate')
+  // Before the guard, which lets nobody fetch these any more.
   anaToken = await tokenOf('shop', 'ana')
   helperToken = await tokenOf('shop', 'helper')
+  for (const object of manifests('charts/podgate/files')) await api.create(object)
+  gatewayToken = await tokenOf('podgate-system', 'podgate')
   const probe = requestNamed('probe')
   await until('the policies hold', async () => {
     const made = await api.call('POST', `${REQUESTS}?dryRun=All`, { body: probe })
@@ -113,48 +117,71 @@ async function withExtra(extra: Record<string, string[]>, path: string = EXEC): 
 }
 
 const POD = '/api/v1/namespaces/shop/pods/web-0'
-const ROADS: { road: string; method: string; path: string; opens?: boolean }[] = [
+const SERVICE = '/api/v1/namespaces/shop/services/web:80/proxy/'
+const KUBELET = '/api/v1/nodes/node-1/proxy/exec/shop/web-0/main?command=sh&output=1'
+
+/** Each with a subresource and how the API server goes on when it is let through. */
+const ROADS: { road: string; method: string; path: string; what: string }[] = [
   {
     road: 'exec by WebSocket',
     method: 'GET',
     path: `${POD}/exec?command=sh&stdout=true`,
-    opens: true,
-  },
-  { road: 'exec by SPDY', method: 'POST', path: `${POD}/exec?command=sh&stdout=true`, opens: true },
-  { road: 'attach', method: 'POST', path: `${POD}/attach?stdout=true`, opens: true },
-  { road: 'port-forward', method: 'POST', path: `${POD}/portforward` },
-  { road: 'the proxy of a pod', method: 'GET', path: `${POD}:8080/proxy/` },
-  {
-    road: 'the proxy of a service',
-    method: 'GET',
-    path: '/api/v1/namespaces/shop/services/web:80/proxy/',
+    what: 'pods/exec',
   },
   {
-    road: 'the kubelet’s own exec',
+    road: 'exec by SPDY',
     method: 'POST',
-    path: '/api/v1/nodes/node-1/proxy/exec/shop/web-0/main?command=sh&output=1',
+    path: `${POD}/exec?command=sh&stdout=true`,
+    what: 'pods/exec',
   },
+  { road: 'attach', method: 'POST', path: `${POD}/attach?stdout=true`, what: 'pods/attach' },
+  {
+    road: 'port-forward by WebSocket',
+    method: 'GET',
+    path: `${POD}/portforward?ports=80`,
+    what: 'pods/portforward',
+  },
+  {
+    road: 'port-forward by SPDY',
+    method: 'POST',
+    path: `${POD}/portforward`,
+    what: 'pods/portforward',
+  },
+  ...['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'].flatMap((method) => [
+    {
+      road: `the proxy of a pod (${method})`,
+      method,
+      path: `${POD}:8080/proxy/`,
+      what: 'pods/proxy',
+    },
+    { road: `the proxy of a service (${method})`, method, path: SERVICE, what: 'services/proxy' },
+    { road: `the kubelet’s own exec (${method})`, method, path: KUBELET, what: 'nodes/proxy' },
+  ]),
 ]
 
 describe('direct access', () => {
-  it.each(ROADS)('is closed by $road, also for an administrator', async ({ method, path }) => {
-    expect(await api.call(method, path)).toMatchObject({
-      code: 403,
-      message: expect.stringContaining(CLOSED),
-    })
-  })
-
   it.each(ROADS)(
-    'with the session of the gateway: $road',
-    async ({ method, path, opens = false }) => {
-      const outcome = await api.call(method, path, { as: { ...root, extra: { [SESSION]: [ID] } } })
-      // When admitted, there is no such pod.
-      expect(outcome).toMatchObject({
-        code: opens ? 404 : 403,
-        message: expect.stringContaining(opens ? 'not found' : CLOSED),
-      })
+    'is closed by $road, also for an administrator',
+    async ({ method, path, what }) => {
+      const outcome = await api.call(method, path)
+      expect(outcome.code).toBe(403)
+      // An answer to HEAD has no body.
+      if (method !== 'HEAD')
+        expect(outcome.message).toContain(`direct access (${what}) ${IS_CLOSED}`)
     },
   )
+
+  it.each(ROADS)('is open with the session of the gateway: $road', async ({ method, path }) => {
+    const outcome = await api.call(method, path, { as: { ...root, extra: { [SESSION]: [ID] } } })
+    // Admitted, it fails for want of such a pod, service or node.
+    expect(outcome.message).not.toContain(CLOSED)
+    expect([404, 503]).toContain(outcome.code)
+  })
+
+  it.each(ROADS)('gives no rights with the session: $road', async ({ method, path }) => {
+    const nobody = { username: 'eve', extra: { [SESSION]: [ID] } }
+    expect((await api.call(method, path, { as: nobody })).code).toBe(403)
+  })
 
   it('is closed by an ephemeral container', async () => {
     for (const name of ['shop', 'open']) {
@@ -173,8 +200,15 @@ describe('direct access', () => {
       code: 403,
       message: expect.stringContaining(CLOSED),
     })
+    const { body: pod } = await api.call('GET', path.replace('/ephemeralcontainers', ''))
+    const debugged = { ...(pod?.['spec'] as object), ...call.body.spec }
+    const put = { body: { ...pod, spec: debugged } }
+    expect(await api.call('PUT', path, put)).toMatchObject({
+      code: 403,
+      message: expect.stringContaining(`direct access (pods/ephemeralcontainers) ${IS_CLOSED}`),
+    })
     const as = { ...root, extra: { [SESSION]: [ID] } }
-    expect(await api.call('PATCH', path, { ...call, as })).toMatchObject({ code: 403 })
+    expect(await api.call('PATCH', path, { ...call, as })).toMatchObject({ code: 200 })
     const anywhere = path.replace('/shop/', '/open/').replace('/real/', '/other/')
     await api.create({
       apiVersion: 'v1',
@@ -200,6 +234,109 @@ describe('direct access', () => {
       code: 403,
       message: expect.stringContaining(CLOSED),
     })
+  })
+})
+
+describe('tokens of service accounts', () => {
+  const TOKEN = '/api/v1/namespaces/shop/serviceaccounts/ana/token'
+  const request = (spec: object = {}): Call => ({
+    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec },
+  })
+  const own: Person = {
+    username: 'system:serviceaccount:shop:minter',
+    groups: ['system:serviceaccounts', 'system:serviceaccounts:shop'],
+  }
+
+  beforeAll(async () => {
+    await api.create(clusterRole('minter', ['serviceaccounts/token'], ['create']))
+    for (const name of [
+      'dev',
+      'system:serviceaccounts:shop',
+      'system:serviceaccounts:kube-system',
+    ]) {
+      await api.create(binding(`minter-${name}`, 'minter', group(name)))
+    }
+  })
+
+  it.each<{ name: string; as: Person }>([
+    { name: 'an administrator', as: root },
+    { name: 'a person whom RBAC lets', as: { username: 'ana', groups: ['dev'] } },
+    { name: 'a service account of a team', as: own },
+    {
+      name: 'a person who is called like a node',
+      as: { username: 'system:node:node-1', groups: ['dev'] },
+    },
+    {
+      name: 'a person who is called nearly like the controller manager',
+      as: { username: 'system:kube-controller-manager-2', groups: ['dev'] },
+    },
+  ])('are closed to $name', async ({ as }) => {
+    expect(await api.call('POST', TOKEN, { ...request(), as })).toMatchObject({
+      code: 403,
+      message: expect.stringContaining(`direct access (serviceaccounts/token) ${IS_CLOSED}`),
+    })
+  })
+
+  it.each<{ name: string; as: Person }>([
+    {
+      name: 'a person with the session of the gateway',
+      as: { ...root, extra: { [SESSION]: [ID] } },
+    },
+    { name: 'the controller manager', as: { username: 'system:kube-controller-manager' } },
+    {
+      name: 'a controller of kube-system',
+      as: {
+        username: 'system:serviceaccount:kube-system:some-controller',
+        groups: ['system:serviceaccounts', 'system:serviceaccounts:kube-system'],
+      },
+    },
+  ])('are open to $name', async ({ as }) => {
+    await until('RBAC of the controllers', async () => {
+      const outcome = await api.call('POST', TOKEN, { ...request(), as })
+      expect(outcome.message).not.toContain(CLOSED)
+      return outcome.code === 200
+    })
+  })
+
+  it('are open to a node, for a pod that it runs', async () => {
+    const name = 'node-1'
+    const pod = await api.create({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'on-node', namespace: 'shop' },
+      spec: { nodeName: name, serviceAccountName: 'ana', containers: [{ name: 'c', image: 'x' }] },
+    })
+    const bound = {
+      boundObjectRef: {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        name: 'on-node',
+        uid: (pod.metadata as { uid?: string }).uid,
+      },
+    }
+    const as = { username: `system:node:${name}`, groups: ['system:nodes'] }
+    await until('the node authorizer knows the pod', async () => {
+      const outcome = await api.call('POST', TOKEN, { ...request(bound), as })
+      expect(outcome.message).not.toContain(CLOSED)
+      return outcome.code === 200
+    })
+  })
+
+  it('are open to an administrator for the gateway itself, which is not there yet', async () => {
+    const path = '/api/v1/namespaces/podgate-system/serviceaccounts/podgate/token'
+    expect(await api.call('POST', path, request())).toMatchObject({ code: 200 })
+    const other = path.replace('/podgate/token', '/default/token')
+    expect(await api.call('POST', other, request())).toMatchObject({ code: 403 })
+  })
+
+  it('are open in a namespace that is left out', async () => {
+    const path = TOKEN.replace('/shop/', '/open/').replace('/ana/', '/default/')
+    expect(await api.call('POST', path, request())).toMatchObject({ code: 200 })
+  })
+
+  it('do not keep service accounts themselves from being made', async () => {
+    const metadata = { name: 'plain', namespace: 'shop' }
+    expect(await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata })).toBeDefined()
   })
 })
 
@@ -287,6 +424,7 @@ describe('rights', () => {
     { verb: 'patch', resource: 'accesspolicies/status', group: ours },
     { verb: 'patch', resource: 'clusteraccesspolicies/status', group: ours },
     { verb: 'get', resource: 'namespaces', name: 'kube-system' },
+    { verb: 'watch', resource: 'pods', namespace: 'shop' },
   ])('of the gateway: $verb $resource', async (access) => {
     expect(await may({ token: gatewayToken }, access)).toBe(true)
   })
@@ -299,7 +437,9 @@ describe('rights', () => {
       group: 'authentication.k8s.io',
     },
     { verb: 'get', resource: 'secrets', namespace: 'shop' },
-    { verb: 'list', resource: 'pods', namespace: 'shop' },
+    { verb: 'delete', resource: 'pods', namespace: 'shop' },
+    { verb: 'create', resource: 'pods/portforward', namespace: 'shop' },
+    { verb: 'create', resource: 'serviceaccounts/token', namespace: 'shop' },
     { verb: 'create', resource: 'pods/exec', namespace: 'shop' },
     { verb: 'update', resource: 'approvalrequests', group: ours },
     { verb: 'update', resource: 'accesspolicies', group: ours },
