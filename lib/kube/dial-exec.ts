@@ -7,16 +7,13 @@
  * started by a refused handshake; after a 101 there is no second try, since the
  * command may run already.
  */
-import { GatewayError } from '../errors/gateway-error.ts'
 import type { StreamName } from '../streams/channel.ts'
 import type { StreamSession } from '../streams/session.ts'
 import { dialWebSocket } from '../websocket/client-session.ts'
-import { UpstreamStatusError } from './api-client.ts'
 import type { ApiEndpoint } from './endpoint.ts'
 import { dialSpdy } from './dial-spdy.ts'
 import { dialHeaders, execPath, execStreams, type ExecTarget } from './exec-request.ts'
-import { readRefusal, type Refusal } from './refusal.ts'
-import { unreachable } from './unreachable.ts'
+import { knownDialError, readRefusal, type Refusal } from './refusal.ts'
 
 export type { ExecTarget } from './exec-request.ts'
 
@@ -128,15 +125,8 @@ export function createExecDialer(options: ExecDialerOptions): ExecDialer {
       try {
         return await dialBoth(attempt)
       } catch (error) {
-        throw known(error)
+        throw knownDialError(error, 'opening the session')
       }
     },
   }
-}
-
-/** The API server's own words pass as they are. */
-function known(error: unknown): unknown {
-  return UpstreamStatusError.is(error) || GatewayError.is(error)
-    ? error
-    : unreachable(error, 'opening the session')
 }

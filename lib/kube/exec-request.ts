@@ -58,6 +58,11 @@ export function execPath(target: ExecTarget): string {
   return `/api/v1/namespaces/${namespace}/pods/${pod}/${target.subresource}?${query.join('&')}`
 }
 
+/** The ports are named later, by each stream. */
+export function forwardPath(namespace: string, pod: string): string {
+  return `/api/v1/namespaces/${segment('namespace', namespace)}/pods/${segment('pod', pod)}/portforward`
+}
+
 /** The channels the upstream session has. */
 export function execStreams(target: ExecTarget): StreamName[] {
   return expectedStreams(target)

@@ -9,6 +9,7 @@ import type { IncomingMessage } from 'node:http'
 
 import { GatewayError } from '../errors/gateway-error.ts'
 import { UpstreamStatusError, statusFromBody } from './api-client.ts'
+import { unreachable } from './unreachable.ts'
 
 /** A Status is far smaller; the rest of a longer body is of no use to anyone. */
 const MAX_BODY_BYTES = 64 * 1024
@@ -73,4 +74,9 @@ function ownCredentialsRefused(): GatewayError {
     "the cluster does not accept the gateway's own credentials; ask the gateway's operator to renew them",
     { id: 1505 },
   )
+}
+
+/** What a failed dial throws: the API server's own words pass as they are. */
+export function knownDialError(error: unknown, doing: string): unknown {
+  return UpstreamStatusError.is(error) || GatewayError.is(error) ? error : unreachable(error, doing)
 }

@@ -1,7 +1,6 @@
 /**
  * lib/spdy: SPDY/3.1 as Kubernetes speaks it (the dialect of moby/spdystream),
- * and the two legs of a session on it. Knows sockets, frames and channel names;
- * nothing of users, policies or pods.
+ * and the legs of sessions on it. Knows nothing of users, policies or pods.
  *
  * May import: lib/errors, lib/streams, pako, node:stream.
  *
@@ -15,12 +14,14 @@ import type { Duplex } from 'node:stream'
 import { errorText } from '../errors/gateway-error.ts'
 import type { CloseInfo } from '../streams/session.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
-import { DEFAULT_LIMITS, GoAwayStatus, type SpdyLimits } from './constants.ts'
+import type { ConnectionEvents, ConnectionOptions } from './connection-options.ts'
+import { DEFAULT_LIMITS, GoAwayStatus, type RstStreamStatus } from './constants.ts'
 import { FrameDecoder } from './decode.ts'
 import {
   encodeDataHeader,
   encodeGoAway,
   encodePing,
+  encodeRstStream,
   encodeSynReply,
   encodeSynStream,
 } from './encode.ts'
@@ -28,42 +29,15 @@ import type { Frame, PingFrame, RstStreamFrame, SynStreamFrame } from './frame.t
 import { HeaderBlockDecoder, HeaderBlockEncoder, type Headers } from './header-block.ts'
 import { Liveness } from './liveness.ts'
 import { awaitFinish, DEFAULT_PATIENCE, destroySoon, LAST_WORD_MS } from './socket-end.ts'
-import { StreamTable } from './stream-table.ts'
+import { StreamTable, type Verdict } from './stream-table.ts'
 import { isSpdyViolation, SpdyViolation } from './violation.ts'
 import { FrameWriter } from './writer.ts'
 
-export interface ConnectionOptions {
-  limits?: Partial<SpdyLimits>
-  clock?: Clock
-  /** One timer per connection; a peer silent for a whole tick is pinged. Default 15 s. */
-  tickMs?: number
-  /** Silent ticks until a peer is taken for dead. Default 4, hence within 75 s. */
-  deadTicks?: number
-  /** The same for a peer with unread output before it. Default: 0, TCP decides. */
-  stalledTicks?: number
-  /** `sendData` asks its caller to wait above this many unsent bytes. Default 256 KiB. */
-  highWaterMark?: number
-}
-
-export interface ConnectionEvents {
-  onStream(streamId: number, headers: Headers, fin: boolean): void
-  onReply(streamId: number, fin: boolean): void
-  /** `data` may be empty; `fin` ends the stream. */
-  onData(streamId: number, data: Uint8Array, fin: boolean): void
-  onReset(streamId: number, status: number): void
-  onDrain(): void
-  /** Is what the peer said before it left a proper goodbye? */
-  endedCleanly(): boolean
-  /** Once, never from inside a call of ours; nothing comes after it. */
-  onClose(info: CloseInfo): void
-}
+export type { ConnectionEvents, ConnectionOptions } from './connection-options.ts'
 
 const DEFAULT_TICK_MS = 15_000
 const DEFAULT_DEAD_TICKS = 4
 const DEFAULT_HIGH_WATER_MARK = 256 * 1024
-/** PING answers not yet taken by the kernel; no honest peer waits for more than a few. */
-const MAX_QUEUED_PINGS = 1000
-
 const EMPTY_HEADERS: Headers = new Map()
 
 export class SpdyConnection {
@@ -86,7 +60,10 @@ export class SpdyConnection {
   #peerGoAway: number | undefined
   #socketError: unknown
   #awaitingEnd = false
-  #queuedPings = 0
+  /** Answers not yet taken by the kernel; no honest peer waits for more than a few. */
+  #queuedAnswers = 0
+  readonly #maxQueuedAnswers: number
+  #lastRefused = 0
   #nextPingId: number
   readonly #closed = Promise.withResolvers<void>()
 
@@ -105,7 +82,8 @@ export class SpdyConnection {
     this.#writer = new FrameWriter(socket, options.highWaterMark ?? DEFAULT_HIGH_WATER_MARK)
     this.#decoder = new FrameDecoder(limits)
     this.#headerDecoder = new HeaderBlockDecoder(limits)
-    this.#streams = new StreamTable(role, limits.maxStreams)
+    this.#streams = new StreamTable(role, limits.maxStreams, options.strays ?? 'end')
+    this.#maxQueuedAnswers = limits.maxQueuedAnswers
     this.#nextPingId = role === 'client' ? 1 : 2
     this.#liveness = new Liveness({
       pingWhilePaused: role === 'server',
@@ -119,6 +97,15 @@ export class SpdyConnection {
   /** Bytes the kernel has not taken yet. */
   get bufferedBytes(): number {
     return this.#state === 'closed' ? 0 : this.#writer.unsentBytes
+  }
+
+  /** Bytes queued since it began, sent or not. */
+  get queuedTotal(): number {
+    return this.#writer.queuedTotal
+  }
+
+  get streamCount(): number {
+    return this.#streams.size
   }
 
   get isOpen(): boolean {
@@ -142,7 +129,18 @@ export class SpdyConnection {
   }
 
   sendReply(streamId: number): void {
-    this.#writer.frame(encodeSynReply(streamId, this.#headerEncoder.encode(EMPTY_HEADERS)))
+    this.#answer(encodeSynReply(streamId, this.#headerEncoder.encode(EMPTY_HEADERS)), 'SYN_STREAM')
+  }
+
+  /** Ends one stream both ways at once; nothing when it is over. With `strays: 'drop'` only. */
+  resetStream(streamId: number, status: RstStreamStatus): void {
+    if (!this.#streams.forget(streamId) || this.#state !== 'open') return
+    this.#answer(encodeRstStream(streamId, status), 'RST_STREAM')
+  }
+
+  /** Drops what still comes on it. With `strays: 'drop'` only. */
+  forgetStream(streamId: number): void {
+    this.#streams.forget(streamId)
   }
 
   /** False: above the high-water mark, wait for `onDrain`. */
@@ -262,7 +260,7 @@ export class SpdyConnection {
   #receive(frame: Frame): void {
     switch (frame.type) {
       case 'DATA':
-        this.#streams.receive(frame.streamId)
+        if (!this.#admit(frame.streamId, this.#streams.receive(frame.streamId))) return
         if (frame.fin) this.#streams.endRemote(frame.streamId)
         this.#events.onData(frame.streamId, frame.data, frame.fin)
         return
@@ -271,7 +269,7 @@ export class SpdyConnection {
         return
       case 'SYN_REPLY':
         this.#headerDecoder.decode(frame.headerBlock)
-        this.#streams.replied(frame.streamId, frame.fin)
+        if (!this.#admit(frame.streamId, this.#streams.replied(frame.streamId, frame.fin))) return
         this.#events.onReply(frame.streamId, frame.fin)
         return
       case 'HEADERS':
@@ -286,9 +284,7 @@ export class SpdyConnection {
       case 'GOAWAY':
         this.#peerGoAway = frame.status
         return
-      case 'SETTINGS':
-      case 'WINDOW_UPDATE':
-        return
+      default: // SETTINGS and WINDOW_UPDATE mean nothing in this dialect.
     }
   }
 
@@ -297,7 +293,8 @@ export class SpdyConnection {
     if (this.#role === 'client') throw new SpdyViolation('SYN_STREAM from a server')
     if (this.#peerGoAway !== undefined) throw new SpdyViolation('SYN_STREAM after GOAWAY')
     if (frame.unidirectional) throw new SpdyViolation('unidirectional SYN_STREAM')
-    this.#streams.openRemote(frame.streamId, frame.fin)
+    const verdict = this.#streams.openRemote(frame.streamId, frame.fin)
+    if (!this.#admit(frame.streamId, verdict)) return
     this.#events.onStream(frame.streamId, headers, frame.fin)
   }
 
@@ -308,9 +305,27 @@ export class SpdyConnection {
   #receivePing({ id }: PingFrame): void {
     // An id of our own parity answers a ping of ours; having been heard is all it is for.
     if (id % 2 === this.#nextPingId % 2) return
-    this.#queuedPings += 1
-    if (this.#queuedPings > MAX_QUEUED_PINGS) throw new SpdyViolation('PING flood')
-    this.#writer.frame(encodePing(id), () => (this.#queuedPings -= 1))
+    this.#answer(encodePing(id), 'PING')
+  }
+
+  #admit(streamId: number, verdict: Verdict): boolean {
+    if (verdict === 'accept') return true
+    // One answer for a frame, in however many pieces it comes.
+    if (verdict !== 'drop' && this.#lastRefused !== streamId) {
+      this.#lastRefused = streamId
+      this.#answer(encodeRstStream(streamId, verdict), 'frame')
+    }
+    return false
+  }
+
+  /** Bounds what a peer can make us queue that sends and does not read. */
+  #answer(frame: Uint8Array, to: string): void {
+    this.#queuedAnswers += 1
+    if (this.#queuedAnswers > this.#maxQueuedAnswers) {
+      this.fail(`${to} flood`)
+      return
+    }
+    this.#writer.frame(frame, () => (this.#queuedAnswers -= 1))
   }
 
   /** The peer said goodbye and owes nothing: it is to close, or we do. */

@@ -60,6 +60,8 @@ export interface SpdyLimits {
   maxSettingsEntries: number
   /** Streams open at one time. */
   maxStreams: number
+  /** Answers (PING, SYN_REPLY, RST_STREAM) that the peer has asked for and does not read. */
+  maxQueuedAnswers: number
 }
 
 export const DEFAULT_LIMITS: SpdyLimits = {
@@ -71,4 +73,8 @@ export const DEFAULT_LIMITS: SpdyLimits = {
   maxHeaderValueBytes: 8 * 1024,
   maxSettingsEntries: 32,
   maxStreams: 16,
+  maxQueuedAnswers: 1000,
 }
+
+/** A reader like `less` may stay silent for long; after 15 minutes it is taken for gone. */
+export const CLIENT_STALLED_TICKS = 60

@@ -6,6 +6,7 @@ import {
   SPDY_VERSION,
   STREAM_ID_MASK,
   type GoAwayStatus,
+  type RstStreamStatus,
 } from './constants.ts'
 
 function controlFrame(type: number, flags: number, bodyLength: number): Buffer {
@@ -38,6 +39,13 @@ export function encodeSynReply(streamId: number, headerBlock: Uint8Array): Uint8
   const frame = controlFrame(ControlFrameType.SYN_REPLY, 0, 4 + headerBlock.length)
   frame.writeUInt32BE(streamId & STREAM_ID_MASK, 8)
   frame.set(headerBlock, 12)
+  return frame
+}
+
+export function encodeRstStream(streamId: number, status: RstStreamStatus): Uint8Array {
+  const frame = controlFrame(ControlFrameType.RST_STREAM, 0, 8)
+  frame.writeUInt32BE(streamId & STREAM_ID_MASK, 8)
+  frame.writeUInt32BE(status, 12)
   return frame
 }
 

@@ -8,7 +8,7 @@ import { GatewayError, errorText } from '../errors/gateway-error.ts'
 import type { StreamName } from '../streams/channel.ts'
 import type { CloseInfo, StreamHandlers, StreamSession } from '../streams/session.ts'
 import { SpdyConnection, type ConnectionOptions } from './connection.ts'
-import { GoAwayStatus, RstStreamStatus } from './constants.ts'
+import { CLIENT_STALLED_TICKS, GoAwayStatus, RstStreamStatus } from './constants.ts'
 import type { Headers } from './header-block.ts'
 import { errorStreamBytes } from './error-stream.ts'
 import { SpdyViolation } from './violation.ts'
@@ -33,9 +33,6 @@ export interface SessionInit {
 
 /** Data of a client that sends before all streams exist; kubectl never does. */
 const MAX_HELD_BYTES = 256 * 1024
-
-/** A reader like `less` may stay silent for long; after 15 minutes it is taken for gone. */
-const CLIENT_STALLED_TICKS = 60
 
 /** Channels the peer may write to; client-go reads and drops what a server writes to the others. */
 const RECEIVED: Readonly<Record<'server' | 'client', ReadonlySet<StreamName>>> = {

@@ -15,6 +15,7 @@ export class FrameWriter {
   readonly #highWaterMark: number
   #corked = false
   #full = false
+  #queuedTotal = 0
 
   constructor(socket: Duplex, highWaterMark: number) {
     this.#socket = socket
@@ -26,6 +27,11 @@ export class FrameWriter {
     return this.#socket.writableLength
   }
 
+  /** Bytes given to the socket since the beginning. */
+  get queuedTotal(): number {
+    return this.#queuedTotal
+  }
+
   frame(bytes: Uint8Array, flushed?: () => void): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return
     if (!this.#corked) {
@@ -33,6 +39,7 @@ export class FrameWriter {
       this.#socket.cork()
       process.nextTick(() => this.flush())
     }
+    this.#queuedTotal += bytes.length
     this.#socket.write(bytes, flushed === undefined ? undefined : () => flushed())
   }
 

@@ -9,6 +9,31 @@
  */
 import type { CloseInfo } from './session.ts'
 
+/** What one session may hold, and for how long it waits; the same on every wire. */
+export interface ForwardLimits {
+  /** Connections open at one time; there may be any number one after the other. */
+  maxConnections: number
+  /** What a paused connection may hold of received bytes before the whole leg is not read. */
+  maxConnectionBytes: number
+  /** The same for all connections of a session together. */
+  maxSessionBytes: number
+  /** A connection for which the whole leg has not been read for so long is reset alone. */
+  stuckMs: number
+  /** Time to open the second stream of a connection (k8s.io/kubelet DefaultStreamCreationTimeout). */
+  pairTimeoutMs: number
+  /** Time for the API server to accept both streams (client-go createStreamResponseTimeout). */
+  replyTimeoutMs: number
+}
+
+export const DEFAULT_FORWARD_LIMITS: ForwardLimits = {
+  maxConnections: 1000,
+  maxConnectionBytes: 256 * 1024,
+  maxSessionBytes: 1024 * 1024,
+  stuckMs: 30_000,
+  pairTimeoutMs: 30_000,
+  replyTimeoutMs: 30_000,
+}
+
 /** How one connection came to its end, told exactly once. */
 export interface ConnectionEnd {
   /**

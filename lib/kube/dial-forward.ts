@@ -1,0 +1,65 @@
+/**
+ * Opens a port-forward at the API server, over SPDY: every server has it, and the WebSocket tunnel
+ * carries nothing but the same SPDY (KEP-4006).
+ */
+import type { ForwardLimits, ForwardClientSession } from '../streams/forward.ts'
+import { FORWARD_PROTOCOL } from '../streams/subprotocol.ts'
+import { openSpdyForward } from '../spdy/forward-client.ts'
+import type { ApiEndpoint } from './endpoint.ts'
+import { dialHeaders, forwardPath } from './exec-request.ts'
+import { knownDialError, readRefusal } from './refusal.ts'
+import { cancelled, shakeSpdy } from './spdy-handshake.ts'
+
+export interface ForwardDialTarget {
+  namespace: string
+  pod: string
+}
+
+export interface ForwardDialerOptions {
+  endpoint: ApiEndpoint
+  /** Default 30 s. */
+  handshakeTimeoutMs?: number
+  limits?: Partial<ForwardLimits>
+}
+
+export interface ForwardDialer {
+  /**
+   * @throws UpstreamStatusError with the API server's own Status when it refuses,
+   *   GatewayError when it cannot be reached, answers nonsense or `signal` aborts.
+   */
+  dial(
+    target: ForwardDialTarget,
+    headers: Readonly<Record<string, string | string[]>>,
+    signal: AbortSignal,
+  ): Promise<ForwardClientSession>
+}
+
+const HANDSHAKE_TIMEOUT_MS = 30_000
+
+export function createForwardDialer(options: ForwardDialerOptions): ForwardDialer {
+  const { endpoint } = options
+  return {
+    async dial(target, headers, signal) {
+      // A name that is none is refused before anything is asked.
+      const path = endpoint.basePath + forwardPath(target.namespace, target.pod)
+      try {
+        const shaken = await shakeSpdy({
+          endpoint,
+          path,
+          headers: dialHeaders(headers, await endpoint.authorization()),
+          protocol: FORWARD_PROTOCOL,
+          handshakeTimeoutMs: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
+          signal,
+        })
+        if (shaken.kind === 'refused') throw (await readRefusal(shaken.response)).error
+        if (signal.aborted) {
+          shaken.socket.destroy()
+          throw cancelled(signal)
+        }
+        return openSpdyForward(shaken.socket, shaken.head, { forward: options.limits ?? {} })
+      } catch (error) {
+        throw knownDialError(error, 'opening the port-forward')
+      }
+    },
+  }
+}

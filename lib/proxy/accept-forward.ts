@@ -1,0 +1,43 @@
+/** Answers 101 and gives the leg of a port-forward towards its client, on whichever wire. */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+import { GatewayError } from '../errors/gateway-error.ts'
+import { acceptSpdyForward } from '../spdy/forward-server.ts'
+import type { ForwardLimits, ForwardServerSession } from '../streams/forward.ts'
+import { PROTOCOL_HEADER, type ForwardNegotiation } from '../streams/subprotocol.ts'
+
+export type AcceptedForward = Exclude<ForwardNegotiation, { kind: 'refused' }>
+
+export interface AcceptForwardOptions {
+  /** Of the request, without its `?`: the old WebSocket channels name their ports there. */
+  query: string
+  limits?: Partial<ForwardLimits>
+}
+
+/**
+ * @throws GatewayError before a byte is answered when the ports cannot be read,
+ *   and when the client has gone or its request is no WebSocket.
+ */
+export async function acceptForward(
+  _request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  negotiation: AcceptedForward,
+  options: AcceptForwardOptions,
+): Promise<ForwardServerSession> {
+  const forward = options.limits ?? {}
+  if (negotiation.kind === 'spdy') {
+    socket.write(
+      [
+        'HTTP/1.1 101 Switching Protocols',
+        'Connection: Upgrade',
+        'Upgrade: SPDY/3.1',
+        `${PROTOCOL_HEADER}: ${negotiation.protocol}`,
+        '\r\n',
+      ].join('\r\n'),
+    )
+    return acceptSpdyForward(socket, head, { forward })
+  }
+  throw new GatewayError('BadRequest', 'this wire is not spoken yet; use SPDY', { id: 1203 })
+}
