@@ -21,6 +21,9 @@ export interface SessionView extends Started {
   /** Missing where the gateway did not live to count. */
   bytes?: { stdin: number; stdout: number; stderr: number }
   masked?: Record<string, number>
+  connections?: number
+  files?: number
+  created?: TerminalRecord['created']
 }
 
 export function sessionView(session: SessionDocument): SessionView {
@@ -43,6 +46,7 @@ export function sessionView(session: SessionDocument): SessionView {
 }
 
 function endView(end: TerminalRecord): Omit<Partial<SessionView>, 'state'> {
+  const { connections, files, created } = end
   return {
     endedAt: end.endedAt.toISOString(),
     outcome: end.outcome,
@@ -50,5 +54,8 @@ function endView(end: TerminalRecord): Omit<Partial<SessionView>, 'state'> {
     ...(end.message === undefined ? {} : { message: end.message }),
     ...(end.bytes === null ? {} : { bytes: end.bytes }),
     masked: Object.fromEntries(end.masked.map(({ name, count }) => [name, count])),
+    ...(connections === undefined ? {} : { connections }),
+    ...(files === undefined ? {} : { files }),
+    ...(created === undefined ? {} : { created }),
   }
 }

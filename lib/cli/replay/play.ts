@@ -7,6 +7,7 @@
 import { escapeText } from '../../streams/sanitize-terminal.ts'
 import type { CliIo } from '../io.ts'
 import { endText, parseEntry, terminalSize, type TranscriptEntry } from './entry.ts'
+import { createEventLog } from './event-log.ts'
 import { createPace, type PaceOptions } from './pace.ts'
 import { createScreen } from './screen.ts'
 
@@ -25,6 +26,7 @@ export async function playTranscript(
   const pace = createPace(options)
   const screen = createScreen(io, options.raw)
   const notes: string[] = []
+  const events = createEventLog()
   const startedMs = io.now()
   let sizeNoted = false
   try {
@@ -42,6 +44,9 @@ export async function playTranscript(
         notes.push(Buffer.from(entry.data).toString('utf8').trim())
       } else if (entry.kind === 'resize' && !sizeNoted) {
         sizeNoted = noteSmallScreen(entry, io, notes)
+      } else {
+        const text = events.line(entry)
+        if (text !== undefined) io.stderr.write(`${escapeText(text)}\n`)
       }
     }
   } catch (error) {
@@ -51,7 +56,7 @@ export async function playTranscript(
     await screen.close()
   }
   // After the last byte: in the midst of a screen a line would only be painted over.
-  for (const text of notes) {
+  for (const text of [...notes, ...events.summary()]) {
     for (const part of text.split(/\r?\n/)) io.stderr.write(`${escapeText(part)}\n`)
   }
 }

@@ -16,11 +16,20 @@ export interface Session {
   groups: string[]
   operation: string
   namespace: string
+  /** Empty, like the container, where the operation was about something else. */
   pod: string
+  service: string | undefined
+  serviceAccount: string | undefined
+  node: string | undefined
+  port: number | undefined
   container: string
   image: string
   command: string[]
   tty: boolean
+  /** `Digest`: the bytes were not kept. */
+  content: string
+  /** The session by whose decision this one was opened. */
+  parent: string | undefined
   startedAt: number | undefined
   endedAt: number | undefined
   state: string
@@ -30,6 +39,10 @@ export interface Session {
   /** Unknown where the gateway did not live to count. */
   bytes: { stdin: number; stdout: number; stderr: number } | undefined
   masked: [string, number][]
+  connections: number | undefined
+  files: number | undefined
+  /** The pod, or pod and container, that a debug session made. */
+  created: string | undefined
   policies: string[]
   approval:
     { name: string; approvers: { username: string; reason: string | undefined }[] } | undefined
@@ -109,10 +122,16 @@ function parseSession(document: unknown): Session {
     operation: textAt(document, 'operation') ?? '',
     namespace: textAt(document, 'target', 'namespace') ?? '',
     pod: textAt(document, 'target', 'pod') ?? '',
+    service: textAt(document, 'target', 'service'),
+    serviceAccount: textAt(document, 'target', 'serviceAccount'),
+    node: textAt(document, 'target', 'node'),
+    port: numberAt(document, 'target', 'port'),
     container: textAt(document, 'target', 'container') ?? '',
     image: textAt(document, 'target', 'image') ?? '',
     command: textsAt(document, 'command'),
     tty: valueAt(document, 'tty') === true,
+    content: textAt(document, 'content') ?? 'Full',
+    parent: textAt(document, 'parent'),
     startedAt: timeAt(document, 'startedAt'),
     endedAt: timeAt(document, 'endedAt'),
     state: textAt(document, 'state') ?? '',
@@ -121,6 +140,9 @@ function parseSession(document: unknown): Session {
     message: textAt(document, 'message'),
     bytes: bytesOf(valueAt(document, 'bytes')),
     masked: maskedOf(valueAt(document, 'masked')),
+    connections: numberAt(document, 'connections'),
+    files: numberAt(document, 'files'),
+    created: createdOf(document),
     policies: listAt(document, 'policies').flatMap((policy) => textAt(policy, 'name') ?? []),
     approval:
       approvalName === undefined
@@ -144,6 +166,13 @@ function bytesOf(bytes: unknown): Session['bytes'] {
   return stdin === undefined || stdout === undefined || stderr === undefined
     ? undefined
     : { stdin, stdout, stderr }
+}
+
+function createdOf(document: unknown): string | undefined {
+  const pod = textAt(document, 'created', 'pod')
+  const container = textAt(document, 'created', 'container')
+  if (pod === undefined) return undefined
+  return container === undefined ? `pod ${pod}` : `container ${container} of pod ${pod}`
 }
 
 function maskedOf(masked: unknown): [string, number][] {

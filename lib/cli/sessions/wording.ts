@@ -2,6 +2,7 @@
  * Sessions in words: rows of a table, and one in full.
  */
 import { escapeText } from '../../streams/sanitize-terminal.ts'
+import { bytesText } from '../byte-count.ts'
 import { commandLine } from '../command-line.ts'
 import { humanDuration } from '../duration.ts'
 import { formatFields, formatTable, truncate } from '../table.ts'
@@ -20,12 +21,12 @@ export function formatSessions(sessions: readonly Session[], wide: boolean, now:
 }
 
 function rowOf(session: Session, wide: boolean, now: number): string[] {
-  const command = session.operation === 'Attach' ? '(attach)' : commandLine(session.command)
+  const command = deedText(session)
   const cells = [
     escapeText(session.id),
     escapeText(session.username),
     escapeText(session.namespace),
-    escapeText(session.pod),
+    targetText(session),
     wide ? command : truncate(command, COMMAND_WIDTH),
     stateText(session),
     session.startedAt === undefined ? '<unknown>' : humanDuration(now - session.startedAt),
@@ -44,6 +45,31 @@ function rowOf(session: Session, wide: boolean, now: number): string[] {
   ]
 }
 
+/** How the column of commands begins for what is no command; nothing for Exec. */
+const DEEDS: Readonly<Record<string, string>> = {
+  Attach: '(attach)',
+  PortForward: '(port-forward)',
+  Logs: 'logs',
+  Copy: '(cp)',
+  Debug: '(debug)',
+  Proxy: '(proxy)',
+  TokenRequest: '(create token)',
+  Impersonate: '(impersonate)',
+}
+
+function deedText({ operation, command }: Session): string {
+  const deed = operation === 'Exec' ? '' : (DEEDS[operation] ?? `(${escapeText(operation)})`)
+  return [deed, commandLine(command)].filter((part) => part !== '').join(' ')
+}
+
+/** The pod, or what it was about instead, as kubectl writes it. */
+function targetText({ pod, service, serviceAccount, node }: Session): string {
+  if (pod !== '') return escapeText(pod)
+  if (service !== undefined) return escapeText(`svc/${service}`)
+  if (serviceAccount !== undefined) return escapeText(`sa/${serviceAccount}`)
+  return node === undefined ? '' : escapeText(`node/${node}`)
+}
+
 /** `Running`, `Completed`, `Completed(3)`: the exit code where it says something. */
 function stateText(session: Session): string {
   const state = escapeText(session.outcome ?? session.state)
@@ -55,18 +81,6 @@ function stateText(session: Session): string {
 function durationText(session: Session, now: number): string {
   if (session.startedAt === undefined) return '<unknown>'
   return humanDuration((session.endedAt ?? now) - session.startedAt)
-}
-
-/** `999`, `1.2Ki`, `3.4Mi`: as quantities of Kubernetes. */
-export function bytesText(bytes: number): string {
-  let amount = bytes
-  for (const unit of ['', 'Ki', 'Mi', 'Gi']) {
-    if (amount < 1024 || unit === 'Gi') {
-      return unit === '' ? String(amount) : `${amount.toFixed(1)}${unit}`
-    }
-    amount /= 1024
-  }
-  return String(bytes)
 }
 
 function allBytesText(bytes: Session['bytes']): string {
@@ -88,10 +102,7 @@ export function describeSession(session: Session, now: number): string {
     ['User', escapeText(session.username)],
     ['Groups', escapeText(session.groups.join(', ')) || '<none>'],
     ['Operation', `${escapeText(session.operation)}${session.tty ? ' (terminal)' : ''}`],
-    ['Namespace', escapeText(session.namespace)],
-    ['Pod', escapeText(session.pod)],
-    ['Container', escapeText(session.container)],
-    ['Image', escapeText(session.image) || '<unknown>'],
+    ...targetFields(session),
     ['Command', commandLine(session.command) || '<none>'],
     ['Client', escapeText(session.clientAddress ?? '<unknown>')],
     ['Policies', escapeText(session.policies.join(', ')) || '<none>'],
@@ -103,12 +114,42 @@ export function describeSession(session: Session, now: number): string {
   ]
   if (session.exitCode !== undefined) fields.push(['Exit code', String(session.exitCode)])
   if (session.message !== undefined) fields.push(['Message', escapeText(session.message)])
+  if (session.created !== undefined) fields.push(['Created', escapeText(session.created)])
+  if (session.connections !== undefined) {
+    fields.push(['Connections', String(session.connections)])
+  }
+  if (session.files !== undefined) fields.push(['Files', String(session.files)])
   fields.push(
+    ['Content', contentText(session)],
     ['Bytes', allBytesText(session.bytes)],
     ['Masked', maskedText(session)],
     ['Replay', `kubectl podgate replay ${escapeText(session.id)}`],
   )
   return formatFields(fields)
+}
+
+/** Of pods as ever; of other things what there is. */
+function targetFields(session: Session): [string, string][] {
+  const { namespace, pod, container, image, service, serviceAccount, node, port, parent } = session
+  const given: [string, string | number | undefined][] = [
+    ['Namespace', namespace],
+    ['Pod', pod],
+    ['Service', service],
+    ['Account', serviceAccount],
+    // Of a pod it is where it ran, and says nothing of what was done.
+    ['Node', pod === '' ? node : undefined],
+    ['Port', port],
+    ['Container', container],
+    ['Image', image === '' && container !== '' ? '<unknown>' : image],
+    ['Opened by', parent === undefined ? undefined : `session ${parent}`],
+  ]
+  return given.flatMap(([name, value]): [string, string][] =>
+    value === undefined || value === '' ? [] : [[name, escapeText(String(value))]],
+  )
+}
+
+function contentText({ content }: Session): string {
+  return content === 'Digest' ? 'not kept, only sizes and digests (SHA-256)' : 'kept in full'
 }
 
 function approvalText(session: Session): string {

@@ -105,6 +105,29 @@ describe('kubectl podgate sessions', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' })
   })
 
+  it.each([
+    ['Logs', { command: ['--follow', '--tail=10'] }, 'web-0', 'logs --follow --tail=10'],
+    ['Attach', { command: [] }, 'web-0', '(attach)'],
+    ['PortForward', { command: [] }, 'web-0', '(port-forward)'],
+    ['Copy', { command: ['tar', 'cf', '-', '/etc'] }, 'web-0', '(cp) tar cf - /etc'],
+    ['Debug', { command: ['sh'] }, 'web-0', '(debug) sh'],
+    ['Proxy', { command: [], target: { service: 'web', port: 80 } }, 'svc/web', '(proxy)'],
+    ['Proxy', { command: [], target: { node: 'n1' } }, 'node/n1', '(proxy)'],
+    [
+      'TokenRequest',
+      { command: [], target: { serviceAccount: 'bot' } },
+      'sa/bot',
+      '(create token)',
+    ],
+    ['Later', { command: ['x'] }, 'web-0', '(Later) x'],
+  ])('lists a session of %s as what it was', async (operation, changes, target, deed) => {
+    const document = sessionDocument({ operation, ...changes })
+    serve({ [API]: (response) => answer(response, 200, { items: [document] }) })
+    const { out } = await podgate('sessions')
+    const cells = out.split('\n')[1]?.split(/ {2,}/)
+    expect(cells?.slice(3, 5)).toEqual([target, deed])
+  })
+
   it('tells more with -o wide', async () => {
     serve({ [API]: (response) => answer(response, 200, { items: [sessionDocument()] }) })
     const { out } = await podgate('sessions', '-o', 'wide')
