@@ -1,6 +1,8 @@
 /** What a debug container or pod would be, as the API server read the request. */
 export interface DebugFacts {
   image: string
+  /** Each of them, where a pod has several; `image` is what people read then. */
+  images?: string[]
   command: string[]
   /** The container whose processes it would see; empty where it sees none. */
   targetContainer: string

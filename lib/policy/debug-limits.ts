@@ -9,8 +9,10 @@ export function debugObjection(
   facts: DebugFacts | undefined,
 ): string | undefined {
   if (facts === undefined) return 'nobody can tell what would be added'
-  const { image, capabilities, privileged } = facts
-  if (limits.images.length > 0 && !limits.images.some((glob) => matchesGlob(glob, image))) {
+  const { capabilities, privileged, images: all = [facts.image] } = facts
+  const isKnown = (one: string): boolean => limits.images.some((glob) => matchesGlob(glob, one))
+  const image = limits.images.length > 0 ? all.find((one) => !isKnown(one)) : undefined
+  if (image !== undefined) {
     const images = listed(limits.images.map(clipped))
     return `image ${clipped(image)} is not among ${images} (spec.debug.images); use one of those`
   }

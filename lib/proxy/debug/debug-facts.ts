@@ -101,13 +101,10 @@ export function mainContainer({ containers }: PodSpec): SpecContainer | undefine
   return containers.find(({ stdin }) => stdin === true) ?? containers[0]
 }
 
-/**
- * One image as it is. Several in brackets: globs of policies are for one image, and none that
- * names one may match because another one stands beside it.
- */
-function imagesOf(containers: readonly SpecContainer[]): string {
+/** Policies look at each image, people at all of them. */
+function imagesOf(containers: readonly SpecContainer[]): Pick<DebugFacts, 'image' | 'images'> {
   const images = [...new Set(containers.map(({ image = '' }) => image))].toSorted()
-  return images.length === 1 ? (images[0] ?? '') : `[${images.join(' ')}]`
+  return images.length === 1 ? { image: images[0] ?? '' } : { image: images.join(', '), images }
 }
 
 /** kubectl debug and the service account's admission end names in five random characters. */
@@ -139,7 +136,7 @@ export function podDebugFacts({ spec }: SpecPod, scheduled?: 'byScheduler'): Deb
   const { ephemeralContainers: _later, nodeName, ...decided } = spec
   const asked = scheduled === undefined ? { ...decided, nodeName } : decided
   return {
-    image: imagesOf(containers),
+    ...imagesOf(containers),
     command: main === undefined ? [] : commandOf(main),
     targetContainer: '',
     capabilities: addedCapabilities(containers),
