@@ -1,4 +1,5 @@
 /** Logs that are not shown: not allowed, not yet approved, or refused by the cluster itself. */
+import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
@@ -8,7 +9,7 @@ import { eventually } from '../../fakes/eventually.ts'
 import { refuse } from '../../fakes/scripted-cluster.ts'
 import { askGateway } from './ask-gateway.ts'
 import { NEEDS_APPROVAL, pod, policy, prepareGround, type Ground } from './gateway-under-test.ts'
-import { LOGS, LogBed, messageOf } from './log-bed.ts'
+import { LOGS, LogBed, messageOf, nextChunk } from './log-bed.ts'
 
 let ground: Ground
 let bed: LogBed
@@ -143,6 +144,30 @@ describe('approval', () => {
     await approve()
     expect((await bed.ask('?tailLines=5')).body.toString()).toBe('worth it\n')
     expect((await bed.ask('?tailLines=5')).code).toBe(403)
+  })
+
+  it('has an end, and with it the log that is followed', async () => {
+    const approval = { ...NEEDS_APPROVAL.approval, mode: 'Session' as const, validFor: '3s' }
+    bed.under.cluster.objects.put('accesspolicies', policy('logs', { ...LOGS, approval }))
+    await eventually(
+      'the policy',
+      () => bed.under.policies.current()[0]?.approval?.validForMs === 3000,
+    )
+    await bed.ask('?follow=true')
+    await approve()
+    const writing = bed.live()
+    const response = await bed.follow()
+    const broken = once(response, 'aborted')
+    const log = await writing
+    log.write('until then\n')
+    expect(await nextChunk(response)).toBe('until then\n')
+    await broken
+    expect((await bed.sealed()).end).toMatchObject({
+      outcome: 'Expired',
+      message: expect.stringContaining('the approved time is over'),
+      bytes: { stdout: 11 },
+    })
+    await eventually('upstream is closed', () => log.destroyed)
   })
 
   it('of another log is not this one’s', async () => {
