@@ -31,9 +31,10 @@ const STEPS = [
   { name: 'lint', command: ['oxlint', '--deny-warnings', '--quiet'] },
   { name: 'types', command: ['tsc', '--noEmit'] },
   { name: 'generated', command: ['node', 'cmd/setup/generate.ts', '--check'] },
-  jest('unit', ['test/unit', 'test/conformance', 'test/house', ...PARALLEL]),
+  jest('unit', ['test/unit', 'test/conformance', 'test/house', 'test/fuzz', ...PARALLEL]),
   { name: 'build', command: ['node', 'cmd/setup/build-cluster.ts'], for: ['integration', 'e2e'] },
   jest('integration', ['test/integration', ...PARALLEL]),
+  { name: 'fuzz', command: ['node', 'test/fuzz/main.ts', '--seconds', '8'] },
   jest('e2e', ['--config', 'jest.e2e.config.json', '--runInBand']),
 ]
 
