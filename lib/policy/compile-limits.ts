@@ -91,7 +91,7 @@ type Limits = Pick<Spec, 'masking' | 'approval' | 'copy' | 'debug'>
 /** Parts that are fine by themselves and do not go together. The CRD refuses the same. */
 export function checkCombination(
   spec: Limits,
-  operations: Operation[],
+  operations: readonly string[],
   errors: FieldError[],
 ): void {
   const { masking, approval, copy, debug } = spec

@@ -66,7 +66,11 @@ export function compileMatch(
     all: T,
   ): T | undefined => {
     if (value !== undefined || !isAbout(operation)) return value
-    errors.push({ field: `spec.match.${field}`, message: `is missing, and ${operation} needs it` })
+    // Operations that are not known stand for all; then their names are what has to be mended.
+    if (match.operations.includes(operation)) {
+      const message = `is missing, and ${operation} needs it`
+      errors.push({ field: `spec.match.${field}`, message })
+    }
     return all
   }
   const { services = [], nodes = [] } = match

@@ -96,7 +96,7 @@ function compileSpec(
     errors.push({ field: 'spec.effect', message: 'is neither Allow nor Deny' })
   }
   const match = compileMatch(object, errors)
-  checkCombination(spec, match.operations, errors)
+  checkCombination(spec, spec.match.operations, errors)
   return {
     effect: effect === 'Allow' ? 'Allow' : 'Deny',
     subjects: compileSubjects(spec.subjects, errors),
