@@ -14,7 +14,7 @@ import { formatTable, truncate } from '../table.ts'
 import { watchEvents } from '../watch.ts'
 import { listRequests, requestPath, whoAmI, type RequestList } from './find.ts'
 import { demandsOf, isApprovalRequest, namespaceOf, standingOf, type Person } from './state.ts'
-import { demandsText, resourceName } from './wording.ts'
+import { demandsText, portsText, resourceName } from './wording.ts'
 
 /** Keeps a row near the 80 columns of a terminal; `show` and `-o wide` have the whole command. */
 const COMMAND_WIDTH = 24
@@ -95,14 +95,43 @@ export function formatRows(
   )
 }
 
+/** What would run; in brackets, what is asked for where nothing does: `(port-forward port 80)`. */
+function commandText(request: ApprovalRequest): string {
+  const { operation, command = [], target, debug } = request.spec
+  switch (operation) {
+    case 'Exec':
+    case 'Copy':
+      return commandLine(command)
+    case 'PortForward':
+      return `(port-forward${portsText(request)})`
+    case 'Logs':
+      return command.length === 0 ? '(logs)' : `(logs) ${commandLine(command)}`
+    case 'Debug':
+      return escapeText(
+        `(debug${debug?.privileged === true ? ', privileged' : ''}) ${debug?.image ?? ''}`,
+      )
+    case 'Proxy':
+      return `(proxy${portsText(request)})`
+    case 'TokenRequest':
+      return escapeText(`(token of ${target.serviceAccount ?? ''})`)
+    default:
+      return escapeText(`(${operation.toLowerCase()})`)
+  }
+}
+
+function placeText({ pod, service }: ApprovalRequest['spec']['target']): string {
+  if (pod !== '') return pod
+  return service === undefined ? '-' : `service/${service}`
+}
+
 function rowOf(request: ApprovalRequest, wide: boolean, now: number): string[] {
   const { metadata, spec } = request
-  const command = spec.operation === 'Attach' ? '(attach)' : commandLine(spec.command ?? [])
+  const command = commandText(request)
   const cells = [
     escapeText(namespaceOf(request)),
     escapeText(metadata.name),
     escapeText(spec.requester.username),
-    escapeText(spec.target.pod),
+    escapeText(placeText(spec.target)),
     wide ? command : truncate(command, COMMAND_WIDTH),
     humanDuration(Date.parse(spec.expiresAt) - now),
   ]

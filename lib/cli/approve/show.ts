@@ -27,10 +27,9 @@ export function describeRequest(request: ApprovalRequest, person: Person, now: n
     ['Requester', escapeText(requester.username)],
     ['Groups', listText(requester.groups)],
     ['Operation', `${escapeText(spec.operation)}${streamsText(spec.tty, spec.stdin)}`],
-    ['Pod', escapeText(target.pod)],
-    ['Container', escapeText(target.container)],
-    ['Image', escapeText(target.image)],
-    ['Command', spec.command === undefined ? '<none>' : commandLine(spec.command)],
+    ...targetFields(target),
+    ['Command', spec.command?.length ? commandLine(spec.command) : '<none>'],
+    ...debugFields(spec.debug),
     ['Policies', listText(spec.policies.map(policyText))],
     ['Approvers', demandsText(demandsOf(request))],
     ['Asked', askedText(metadata.creationTimestamp, now)],
@@ -46,6 +45,38 @@ export function describeRequest(request: ApprovalRequest, person: Person, now: n
   }
   fields.push(['You', standingText(request, person, now)])
   return formatFields(fields)
+}
+
+/** Only what there is: a port-forward is about no container, a token about no pod. */
+function targetFields(target: ApprovalRequest['spec']['target']): [string, string][] {
+  const { pod, container, image, ports = [], service, serviceAccount } = target
+  const fields: [string, string | undefined][] = [
+    ['Pod', pod],
+    ['Service', service],
+    ['Account', serviceAccount],
+    ['Container', container],
+    ['Image', image],
+    ['Ports', ports.join(', ')],
+  ]
+  return fields.flatMap(([name, value = '']): [string, string][] =>
+    value === '' ? [] : [[name, escapeText(value)]],
+  )
+}
+
+/** What would be added; that it is as good as root on the node comes first. */
+function debugFields(debug: ApprovalRequest['spec']['debug']): [string, string][] {
+  if (debug === undefined) return []
+  const { image, command, targetContainer, capabilities, privileged } = debug
+  return [
+    ['Privileged', privileged ? 'YES: as good as root on the node' : 'no'],
+    ['With image', escapeText(image)],
+    ['Running', command.length === 0 ? '<what the image runs>' : commandLine(command)],
+    [
+      'Sees',
+      targetContainer === '' ? '<itself>' : `the processes of ${escapeText(targetContainer)}`,
+    ],
+    ['Adds', listText(capabilities)],
+  ]
 }
 
 function listText(texts: readonly string[]): string {

@@ -13,11 +13,55 @@ export function resourceName(request: ApprovalRequest): string {
   return `approvalrequest.podgate.dev/${escapeText(request.metadata.name)}`
 }
 
-/** `exec into shop/web-0 (container main)`. */
+function words(request: ApprovalRequest): string {
+  const { operation, target, debug } = request.spec
+  const namespace = namespaceOf(request)
+  const place = target.pod === '' ? `namespace ${namespace}` : `${namespace}/${target.pod}`
+  const inside = target.container === '' ? '' : ` (container ${target.container})`
+  switch (operation) {
+    case 'Exec':
+      return `exec into ${place}${inside}`
+    case 'Attach':
+      return `attach to ${place}${inside}`
+    case 'PortForward':
+      return `port-forward to ${place}${portsText(request)}`
+    case 'Logs':
+      return `read logs of ${place}${inside}`
+    case 'Copy':
+      return `copy ${copyDirection(request.spec.command ?? [])} ${place}${inside}`
+    case 'Debug':
+      return `debug ${place} with ${debug?.image ?? 'an unknown image'}${
+        debug?.privileged === true ? ' (privileged)' : ''
+      }`
+    case 'Proxy':
+      return target.service === undefined
+        ? `use the proxy of pod ${place}${portsText(request)}`
+        : `use the proxy of service ${namespace}/${target.service}${portsText(request)}`
+    case 'TokenRequest':
+      return `mint tokens for service account ${namespace}/${target.serviceAccount ?? ''}`
+    default:
+      // Of a later gateway; whoever decides has to see all of it.
+      return `${String(operation)} ${place}${inside}`
+  }
+}
+
+/** `exec into shop/web-0 (container main)`, `port-forward to shop/web-0 port 5432`. */
 export function whatIsAsked(request: ApprovalRequest): string {
-  const { operation, target } = request.spec
-  const verb = operation === 'Attach' ? 'attach to' : 'exec into'
-  return escapeText(`${verb} ${namespaceOf(request)}/${target.pod} (container ${target.container})`)
+  return escapeText(words(request))
+}
+
+/** ` port 5432`, ` ports 80, 443`; empty where they are told later. */
+export function portsText(request: ApprovalRequest): string {
+  const { ports = [] } = request.spec.target
+  if (ports.length === 0) return ''
+  return `${ports.length === 1 ? ' port' : ' ports'} ${ports.join(', ')}`
+}
+
+/** kubectl cp runs `tar cf` in the container to download and `tar -xmf` to upload. */
+function copyDirection([, ...args]: readonly string[]): string {
+  const mode = args.find((arg) => !arg.startsWith('--')) ?? ''
+  if (mode.includes('c')) return 'from'
+  return mode.includes('x') ? 'to' : 'from or to'
 }
 
 export function approversText(approvers: readonly ApprovalRequestApprover[]): string {

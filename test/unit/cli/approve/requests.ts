@@ -18,6 +18,8 @@ export interface RequestOptions {
   expiresInMs?: number
   decisions?: ApprovalRequestDecision[]
   conditions?: ApprovalRequestCondition[]
+  /** Over what is usual. */
+  spec?: Partial<ApprovalRequest['spec']>
 }
 
 export const ONCALL: ApprovalRequestApprover = { kind: 'Group', name: 'oncall' }
@@ -64,6 +66,7 @@ export function buildRequest(options: RequestOptions = {}): ApprovalRequest {
       digest: `sha256:${'1'.repeat(64)}`,
       expiresAt,
       validFor: '30m',
+      ...options.spec,
     },
     ...(options.decisions === undefined && options.conditions === undefined
       ? {}
@@ -102,4 +105,53 @@ export function condition(
     reason: 'Test',
     message,
   }
+}
+
+type Spec = ApprovalRequest['spec']
+
+export const TARGET: Spec['target'] = buildRequest().spec.target
+
+const POD: Spec['target'] = { ...TARGET, container: '', image: '' }
+const NOWHERE: Spec['target'] = { ...POD, pod: '', podUID: '' }
+
+/** One of each operation that is about more than a command. */
+export const ASKED: Record<string, Partial<Spec>> = {
+  attach: { operation: 'Attach', command: [] },
+  forward: { operation: 'PortForward', command: [], target: { ...POD, ports: [5432] } },
+  opening: { operation: 'PortForward', command: [], target: POD },
+  logs: { operation: 'Logs', command: ['--tail=5'] },
+  download: { operation: 'Copy', command: ['tar', 'cf', '-', '/etc/motd'] },
+  upload: {
+    operation: 'Copy',
+    command: ['tar', '--no-same-owner', '-xmf', '-', '-C', '/tmp'],
+  },
+  debug: {
+    operation: 'Debug',
+    command: ['sh'],
+    target: POD,
+    debug: {
+      image: 'busybox',
+      command: ['sh'],
+      targetContainer: 'main',
+      capabilities: ['SYS_PTRACE'],
+      privileged: false,
+      digest: `sha256:${'2'.repeat(64)}`,
+    },
+  },
+  root: {
+    operation: 'Debug',
+    command: [],
+    target: POD,
+    debug: {
+      image: 'busybox',
+      command: [],
+      targetContainer: '',
+      capabilities: [],
+      privileged: true,
+      digest: `sha256:${'2'.repeat(64)}`,
+    },
+  },
+  podProxy: { operation: 'Proxy', command: [], target: { ...POD, ports: [80] } },
+  service: { operation: 'Proxy', command: [], target: { ...NOWHERE, service: 'web', ports: [80] } },
+  token: { operation: 'TokenRequest', command: [], target: { ...NOWHERE, serviceAccount: 'ci' } },
 }
