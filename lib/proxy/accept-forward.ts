@@ -2,10 +2,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
-import { GatewayError } from '../errors/gateway-error.ts'
 import { acceptSpdyForward } from '../spdy/forward-server.ts'
 import type { ForwardLimits, ForwardServerSession } from '../streams/forward.ts'
 import { PROTOCOL_HEADER, type ForwardNegotiation } from '../streams/subprotocol.ts'
+import { acceptLegacyForward, parseForwardPorts } from '../websocket/forward-legacy.ts'
+import { acceptTunnel } from '../websocket/tunnel.ts'
 
 export type AcceptedForward = Exclude<ForwardNegotiation, { kind: 'refused' }>
 
@@ -20,7 +21,7 @@ export interface AcceptForwardOptions {
  *   and when the client has gone or its request is no WebSocket.
  */
 export async function acceptForward(
-  _request: IncomingMessage,
+  request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
   negotiation: AcceptedForward,
@@ -39,5 +40,16 @@ export async function acceptForward(
     )
     return acceptSpdyForward(socket, head, { forward })
   }
-  throw new GatewayError('BadRequest', 'this wire is not spoken yet; use SPDY', { id: 1203 })
+  if (negotiation.kind === 'tunnel') {
+    const tunnel = await acceptTunnel(request, socket, head)
+    return acceptSpdyForward(tunnel, new Uint8Array(0), {
+      forward,
+      protocol: `WebSocket ${negotiation.protocol}`,
+    })
+  }
+  return await acceptLegacyForward(request, socket, head, {
+    protocol: negotiation.protocol,
+    ports: parseForwardPorts(options.query),
+    forward,
+  })
 }

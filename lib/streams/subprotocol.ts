@@ -9,7 +9,11 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 
 /** What a client may choose from over WebSocket. v4 cannot half-close stdin; its base64 form is text. */
-export const WEBSOCKET_PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const
+export const WEBSOCKET_PROTOCOLS = [
+  'v5.channel.k8s.io',
+  'v4.channel.k8s.io',
+  'v4.base64.channel.k8s.io',
+] as const
 export type WebSocketProtocol = (typeof WEBSOCKET_PROTOCOLS)[number]
 
 /** v5 is offered by kubectl over SPDY too, but no real server has ever chosen it there. */

@@ -12,8 +12,9 @@ import { GatewayError, asGatewayError } from '../errors/gateway-error.ts'
 import type { StreamName } from '../streams/channel.ts'
 import type { StreamSession } from '../streams/session.ts'
 import type { WebSocketProtocol } from '../streams/subprotocol.ts'
+import { DEFAULT_LEG_LIMITS } from './constants.ts'
 import { systemClock, TOWARDS_API_SERVER, type Clock } from './keep-alive.ts'
-import { DEFAULT_LEG_LIMITS, WebSocketLeg } from './leg.ts'
+import { WebSocketLeg } from './leg.ts'
 
 export interface WebSocketDialOptions {
   /** `wss://host:port/path?query`; nothing of it may come from a client unescaped. */

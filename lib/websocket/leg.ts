@@ -21,24 +21,24 @@ import { errorText } from '../errors/gateway-error.ts'
 import { CHANNEL_ID, type StreamName } from '../streams/channel.ts'
 import type { CloseInfo, StreamHandlers, StreamSession } from '../streams/session.ts'
 import type { WebSocketProtocol } from '../streams/subprotocol.ts'
+import {
+  CLOSE_NORMAL,
+  CLOSE_POLICY_VIOLATION,
+  DEFAULT_FINISH_TIMEOUT_MS,
+  type LegLimits,
+} from './constants.ts'
 import { Delivery } from './delivery.ts'
 import { KeepAlive, type Clock, type KeepAliveOptions } from './keep-alive.ts'
-import { MAX_MESSAGE_PAYLOAD, decodeMessage, frameHeader, type Receiving } from './message.ts'
-
-export interface LegLimits {
-  /** `write` returns false from here on; kubectl's pongs wait behind these bytes. */
-  highWaterBytes: number
-  /** `onDrain` comes at this many. */
-  lowWaterBytes: number
-  /** After a protocol violation: time for the peer to take our close frame. */
-  closeGraceMs: number
-}
-
-export const DEFAULT_LEG_LIMITS: LegLimits = {
-  highWaterBytes: 256 * 1024,
-  lowWaterBytes: 64 * 1024,
-  closeGraceMs: 1000,
-}
+import {
+  MAX_MESSAGE_PAYLOAD,
+  decodeMessage,
+  encodeBase64,
+  frameHeader,
+  isBase64,
+  textFrameHeader,
+  unpackBase64,
+  type Receiving,
+} from './message.ts'
 
 export interface LegOptions {
   towards: 'kubectl' | 'apiServer'
@@ -52,16 +52,6 @@ export interface LegOptions {
 const FROM_KUBECTL: readonly StreamName[] = ['stdin', 'resize']
 const FROM_API_SERVER: readonly StreamName[] = ['stdout', 'stderr', 'error']
 
-/**
- * As long as the peer shows life, its user may simply be reading the output
- * page by page; cutting earlier would lose the tail (kubernetes#124571).
- */
-const DEFAULT_FINISH_TIMEOUT_MS = 300_000
-
-/** RFC 6455 section 7.4.1. */
-const CLOSE_NORMAL = 1000
-const CLOSE_POLICY_VIOLATION = 1008
-
 type State = 'open' | 'finishing' | 'failing' | 'closed'
 
 export class WebSocketLeg implements StreamSession {
@@ -71,6 +61,7 @@ export class WebSocketLeg implements StreamSession {
   readonly #socket: Duplex
   readonly #options: LegOptions
   readonly #receiving: Receiving
+  readonly #isText: boolean
   readonly #writable: Set<StreamName>
   readonly #delivery: Delivery
   readonly #keepAlive: KeepAlive
@@ -95,6 +86,7 @@ export class WebSocketLeg implements StreamSession {
     this.#options = options
     this.protocol = `WebSocket ${options.protocol}`
     this.canHalfClose = options.protocol === 'v5.channel.k8s.io'
+    this.#isText = isBase64(options.protocol)
     const serving = options.towards === 'kubectl'
     this.#receiving = {
       allowed: serving ? FROM_KUBECTL : FROM_API_SERVER,
@@ -211,11 +203,16 @@ export class WebSocketLeg implements StreamSession {
     this.#keepAlive.heard()
     if (this.#state !== 'open') return
     // `binaryType` stays 'nodebuffer', so every message is one Buffer.
-    if (!isBinary || !Buffer.isBuffer(message)) {
-      this.#fail('a text message')
+    if (isBinary === this.#isText || !Buffer.isBuffer(message)) {
+      this.#fail(this.#isText ? 'a binary message' : 'a text message')
       return
     }
-    const incoming = decodeMessage(message, this.#receiving)
+    const unpacked = this.#isText ? unpackBase64(message) : message
+    if (unpacked === undefined) {
+      this.#fail('a message that is no base64')
+      return
+    }
+    const incoming = decodeMessage(unpacked, this.#receiving)
     if (incoming.kind === 'ignored') return
     if (incoming.kind === 'violation') {
       this.#fail(incoming.detail)
@@ -286,6 +283,10 @@ export class WebSocketLeg implements StreamSession {
     if (this.#ws.readyState !== this.#ws.OPEN) return
     this.#cork()
     this.#unwritten += 1
+    if (this.#isText) {
+      this.#sendText(encodeBase64(channel, payload))
+      return
+    }
     if (this.#options.towards === 'apiServer') {
       const message = Buffer.allocUnsafe(payload.length + 1)
       message[0] = channel
@@ -300,6 +301,15 @@ export class WebSocketLeg implements StreamSession {
     }
     this.#socket.write(header)
     this.#socket.write(payload, this.#onWritten)
+  }
+
+  #sendText(text: Buffer): void {
+    if (this.#options.towards === 'apiServer') {
+      this.#ws.send(text, { binary: false, compress: false, fin: true }, this.#onWritten)
+      return
+    }
+    this.#socket.write(textFrameHeader(text.length))
+    this.#socket.write(text, this.#onWritten)
   }
 
   /** One system call and one run of TLS records for all messages of a turn of the event loop. */

@@ -75,3 +75,45 @@ export function frameHeader(channel: number, payloadLength: number): Uint8Array 
   if (length <= 125) return Uint8Array.of(0x82, length, channel)
   return Uint8Array.of(0x82, 126, length >> 8, length & 0xff, channel)
 }
+
+export function isBase64(protocol: string): boolean {
+  return protocol === 'v4.base64.channel.k8s.io' || protocol === 'base64.binary.k8s.io'
+}
+
+/** `v4.base64.channel.k8s.io`: | channel as ASCII digit | payload in base64 |, a text message. */
+export function encodeBase64(channel: number, payload: Uint8Array): Buffer {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+  return Buffer.from(String.fromCodePoint(ZERO + channel) + bytes.toString('base64'), 'latin1')
+}
+
+const ZERO = 0x30
+const BASE64 = /^(?:[+/0-9A-Za-z]{4})*(?:[+/0-9A-Za-z]{2}==|[+/0-9A-Za-z]{3}=)?$/
+
+/** The same message as the binary protocol has it; undefined when it is none. */
+export function unpackBase64(message: Buffer): Uint8Array | undefined {
+  const [digit] = message
+  if (digit === undefined) return message
+  const text = message.toString('latin1', 1)
+  if (digit < ZERO || !BASE64.test(text)) return undefined
+  return Buffer.concat([Uint8Array.of(digit - ZERO), Buffer.from(text, 'base64')])
+}
+
+/** Header of an unmasked text frame. */
+export function textFrameHeader(length: number): Uint8Array {
+  return lengthHeader(0x81, length)
+}
+
+/** Header of an unmasked binary frame without a channel byte. */
+export function binaryFrameHeader(length: number): Uint8Array {
+  return lengthHeader(0x82, length)
+}
+
+function lengthHeader(first: number, length: number): Uint8Array {
+  if (length <= 125) return Uint8Array.of(first, length)
+  if (length <= 0xffff) return Uint8Array.of(first, 126, length >> 8, length & 0xff)
+  const header = Buffer.alloc(10)
+  header[0] = first
+  header[1] = 127
+  header.writeUInt32BE(length, 6)
+  return header
+}

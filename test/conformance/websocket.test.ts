@@ -6,8 +6,9 @@ import { WebSocket } from 'ws'
 
 import { STREAM_NAMES } from '../../lib/streams/channel.ts'
 import type { StreamSession } from '../../lib/streams/session.ts'
+import { DEFAULT_LEG_LIMITS } from '../../lib/websocket/constants.ts'
 import { systemClock, TOWARDS_API_SERVER } from '../../lib/websocket/keep-alive.ts'
-import { DEFAULT_LEG_LIMITS, WebSocketLeg } from '../../lib/websocket/leg.ts'
+import { WebSocketLeg } from '../../lib/websocket/leg.ts'
 import { acceptWebSocketSession } from '../../lib/websocket/server-session.ts'
 import type { WebSocketProtocol } from '../../lib/streams/subprotocol.ts'
 import { sessionSuite, type SessionPair } from './session-suite.ts'
@@ -58,3 +59,7 @@ async function connect(protocol: WebSocketProtocol): Promise<SessionPair> {
 
 sessionSuite({ name: 'WebSocket v5', connect: () => connect('v5.channel.k8s.io') })
 sessionSuite({ name: 'WebSocket v4', connect: () => connect('v4.channel.k8s.io') })
+sessionSuite({
+  name: 'WebSocket v4 base64',
+  connect: () => connect('v4.base64.channel.k8s.io'),
+})

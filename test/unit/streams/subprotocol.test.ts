@@ -1,6 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 
-import { negotiate, type UpgradeRequest } from '../../../lib/streams/subprotocol.ts'
+import {
+  negotiate,
+  negotiateForward,
+  negotiateLog,
+  type UpgradeRequest,
+} from '../../../lib/streams/subprotocol.ts'
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
@@ -45,6 +50,11 @@ describe('negotiate chooses', () => {
       want: 'v5.channel.k8s.io',
     },
     { name: 'v4 for older clients', offer: 'v4.channel.k8s.io', want: 'v4.channel.k8s.io' },
+    {
+      name: 'v4 as text for clients that can send no bytes',
+      offer: 'v4.base64.channel.k8s.io',
+      want: 'v4.base64.channel.k8s.io',
+    },
     {
       name: "the client's first, not ours",
       offer: 'v4.channel.k8s.io, v5.channel.k8s.io',
@@ -132,7 +142,7 @@ describe('negotiate refuses', () => {
       code: 400,
       says: /Sec-WebSocket-Key/,
     })),
-    ...[undefined, '', 'channel.k8s.io', 'v4.base64.channel.k8s.io', 'V5.channel.k8s.io'].map(
+    ...[undefined, '', 'channel.k8s.io', 'base64.channel.k8s.io', 'V5.channel.k8s.io'].map(
       (offer) => ({
         name: `the WebSocket offer ${JSON.stringify(offer)}`,
         request: webSocket(offer),
@@ -173,5 +183,60 @@ describe('negotiate refuses', () => {
     const result = negotiate(webSocket('base64url.bearer.authorization.k8s.io.c2VjcmV0'))
     if (result.kind !== 'refused') throw new Error('not refused')
     expect(JSON.stringify(result.error.toStatus())).not.toContain('c2VjcmV0')
+  })
+})
+
+const TUNNEL = 'SPDY/3.1+portforward.k8s.io'
+
+describe('negotiateForward', () => {
+  it.each([
+    { offer: undefined, kind: 'channels', protocol: '' },
+    { offer: 'v4.channel.k8s.io', kind: 'channels', protocol: 'v4.channel.k8s.io' },
+    { offer: 'v4.base64.channel.k8s.io', kind: 'channels', protocol: 'v4.base64.channel.k8s.io' },
+    { offer: TUNNEL, kind: 'tunnel', protocol: TUNNEL },
+    { offer: `v9.channel.k8s.io, ${TUNNEL}`, kind: 'tunnel', protocol: TUNNEL },
+  ])('takes the WebSocket offer $offer', ({ offer, kind, protocol }) => {
+    expect(negotiateForward(webSocket(offer))).toEqual({ kind, protocol })
+  })
+
+  it.each(['POST', 'GET'])('takes SPDY by %s', (method) => {
+    expect(negotiateForward(spdy('portforward.k8s.io', {}, method))).toEqual({
+      kind: 'spdy',
+      protocol: 'portforward.k8s.io',
+    })
+  })
+
+  it.each([
+    { name: 'no upgrade', request: { method: 'POST', headers: {} }, id: 1201 },
+    { name: 'PUT', request: spdy('portforward.k8s.io', {}, 'PUT'), id: 1202 },
+    { name: 'a protocol of exec over SPDY', request: spdy('v4.channel.k8s.io'), id: 1203 },
+    { name: 'a tunnel of something else', request: webSocket('SPDY/3.1+exec.k8s.io'), id: 1203 },
+    { name: 'v5, which is of exec', request: webSocket('v5.channel.k8s.io'), id: 1203 },
+    {
+      name: 'a WebSocket without a key',
+      request: webSocket(TUNNEL, { 'sec-websocket-key': undefined }),
+      id: 1204,
+    },
+  ])('refuses $name with $id', ({ request, id }) => {
+    expect(negotiateForward(request)).toMatchObject({ kind: 'refused', error: { id } })
+  })
+})
+
+describe('negotiateLog', () => {
+  it.each([
+    { offer: undefined, protocol: '' },
+    { offer: 'binary.k8s.io', protocol: 'binary.k8s.io' },
+    { offer: 'x.k8s.io, base64.binary.k8s.io', protocol: 'base64.binary.k8s.io' },
+  ])('takes the offer $offer', ({ offer, protocol }) => {
+    expect(negotiateLog(webSocket(offer))).toEqual({ kind: 'websocket', protocol })
+  })
+
+  it.each([
+    { name: 'SPDY', request: spdy('v4.channel.k8s.io'), id: 1201 },
+    { name: 'no upgrade', request: { method: 'GET', headers: {} }, id: 1201 },
+    { name: 'POST', request: { ...webSocket(undefined), method: 'POST' }, id: 1202 },
+    { name: 'the protocols of exec', request: webSocket('v4.channel.k8s.io'), id: 1203 },
+  ])('refuses $name with $id', ({ request, id }) => {
+    expect(negotiateLog(request)).toMatchObject({ kind: 'refused', error: { id } })
   })
 })
