@@ -9,6 +9,7 @@ import { GatewayError, errorText } from '../../lib/errors/gateway-error.ts'
 import { createAuthenticator, type Authenticator } from '../../lib/identity/authenticate.ts'
 import { createApiClient } from '../../lib/kube/api-client.ts'
 import { createExecDialer } from '../../lib/kube/dial-exec.ts'
+import { createForwardDialer } from '../../lib/kube/dial-forward.ts'
 import { loadEndpoint } from '../../lib/kube/endpoint.ts'
 import { createGateway, type Gateway } from '../../lib/proxy/gateway.ts'
 import { closeListener, createListener, listen } from '../../lib/proxy/listener.ts'
@@ -103,6 +104,7 @@ async function openGateway(
     policies,
     desk,
     dialer: createExecDialer({ endpoint, first: config.cluster.execWire }),
+    forwardDialer: createForwardDialer({ endpoint }),
     store,
     storeGate: createStoreGate(),
     maskRules: rules.compile,

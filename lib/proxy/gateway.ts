@@ -17,10 +17,11 @@ import { passThrough } from './passthrough.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { refuseUpgrade, sendStatus } from './respond.ts'
 import { routeOf, type Route } from './route.ts'
-import { serveLogs } from './serve-logs.ts'
+import { serveLogSocket, serveLogs } from './serve-logs.ts'
+import { serveForward, type ForwardDeps } from './forward/serve-forward.ts'
 import { serveStream, type StreamDeps, type UpgradeRequest } from './serve-stream.ts'
 
-export interface GatewayDeps extends StreamDeps {
+export interface GatewayDeps extends StreamDeps, ForwardDeps {
   authenticator: Authenticator
   /** The gateway's own API under /podgate/. It authenticates by itself. */
   serveConsole(request: IncomingMessage, response: ServerResponse): void
@@ -116,6 +117,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
     switch (route.kind) {
       case 'stream':
         await serveStream(deps, upgradeRequest, route)
+        return
+      case 'logs':
+        await serveLogSocket(deps, upgradeRequest, info, route)
+        return
+      case 'forward':
+        await serveForward(deps, upgradeRequest, route)
         return
       default:
         throw roadClosed('an upgrade of this path')

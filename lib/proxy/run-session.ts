@@ -1,12 +1,13 @@
 /**
  * One admitted session from its open legs to its terminal record.
  */
-import { GatewayError } from '../errors/gateway-error.ts'
+import { GatewayError, asGatewayError } from '../errors/gateway-error.ts'
 import type { Recording } from '../recording/recorder.ts'
 import type { SessionEnd, SessionOutcome } from '../recording/session-document.ts'
 import { encodeStatus, parseErrorStream } from '../streams/exit-status.ts'
 import type { StreamSession } from '../streams/session.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { limitSession } from './session-limit.ts'
 import { createPump, type InputFilter, type OutputFilter, type Pump, type PumpEnd } from './pump.ts'
 
 export interface RunOptions {
@@ -37,8 +38,6 @@ interface Ending {
 }
 
 const LOST = 'the connection to the pod broke before the command ended; how it ended is not known'
-/** setTimeout's own limit; a longer access is checked again by nobody, so it is cut to 24 days. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 function failed(outcome: SessionOutcome, error: GatewayError): Ending {
   return { outcome, status: encodeStatus(error.toStatus()), message: error.message }
@@ -92,16 +91,6 @@ export function createRunningSession(options: RunOptions): RunningSession {
     onStatusReleased: statusReleased.resolve,
   })
 
-  function expire(): void {
-    pump.fail(
-      new GatewayError(
-        'Forbidden',
-        `session ${recording.id} ended: the approved time is over; run the command again to ask for more`,
-        { id: 1007 },
-      ),
-    )
-  }
-
   async function conclude(end: PumpEnd): Promise<Ending> {
     if (end.by === 'client') {
       upstream.abort('the client went away')
@@ -134,20 +123,10 @@ export function createRunningSession(options: RunOptions): RunningSession {
 
   async function run(): Promise<SessionEnd> {
     const { expiresInMs } = options
-    const expiry =
-      expiresInMs === undefined
-        ? undefined
-        : setTimeout(expire, Math.min(expiresInMs, MAX_TIMER_MS))
-    const onStop = (): void => {
-      const reason: unknown = stop.reason
-      pump.fail(
-        GatewayError.is(reason)
-          ? reason
-          : new GatewayError('ServiceUnavailable', 'the gateway is shutting down', { id: 1031 }),
-      )
-    }
-    stop.addEventListener('abort', onStop, { once: true })
-    if (stop.aborted) onStop()
+    const limit = limitSession({ session: recording.id, expiresInMs, stop })
+    const onLimit = (): void => pump.fail(asGatewayError(limit.signal.reason))
+    limit.signal.addEventListener('abort', onLimit, { once: true })
+    if (limit.signal.aborted) onLimit()
     try {
       pump.start()
       const ending = await conclude(await ended.promise)
@@ -167,8 +146,7 @@ export function createRunningSession(options: RunOptions): RunningSession {
         endedAt: new Date(),
       }
     } finally {
-      clearTimeout(expiry)
-      stop.removeEventListener('abort', onStop)
+      limit.lift()
     }
   }
 

@@ -13,6 +13,7 @@ import type { AccessPolicy } from '../../../lib/api/access-policy.generated.ts'
 import { createApprovalDesk, type ApprovalDesk } from '../../../lib/approval/desk.ts'
 import { createApiClient, type ApiClient } from '../../../lib/kube/api-client.ts'
 import { createExecDialer, type ExecDialer, type Wire } from '../../../lib/kube/dial-exec.ts'
+import { createForwardDialer } from '../../../lib/kube/dial-forward.ts'
 import { createGateway, type Gateway } from '../../../lib/proxy/gateway.ts'
 import { createStoreGate } from '../../../lib/proxy/store-gate.ts'
 import { closeListener, createListener, listen } from '../../../lib/proxy/listener.ts'
@@ -161,6 +162,7 @@ export async function startGatewayUnderTest(
     policies,
     desk,
     dialer: createExecDialer({ endpoint: cluster.endpoint }),
+    forwardDialer: createForwardDialer({ endpoint: cluster.endpoint }),
     store,
     storeGate: createStoreGate(),
     maskRules: rules.compile,
