@@ -121,6 +121,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
       case 'logs':
         await serveLogSocket(deps, upgradeRequest, info, route)
         return
+      case 'logs':
+        await serveLogSocket(deps, upgradeRequest, info, route)
+        return
       case 'forward':
         await serveForward(deps, upgradeRequest, route)
         return

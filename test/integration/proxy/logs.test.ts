@@ -106,6 +106,14 @@ describe('a log', () => {
     expect([first?.kind, Buffer.from(first?.data ?? []).toString()]).toEqual(['stdout', 'kept\n'])
   })
 
+  it('leaves the connection to the API server for the next one', async () => {
+    bed.says('one\n')
+    await bed.ask()
+    const { connections } = bed.under.cluster
+    for (let n = 0; n < 3; n += 1) expect((await bed.ask()).code).toBe(200)
+    expect(bed.under.cluster.connections).toBe(connections)
+  })
+
   it('may be empty', async () => {
     bed.says('')
     expect(await bed.ask()).toMatchObject({ code: 200, body: Buffer.alloc(0) })
