@@ -121,9 +121,6 @@ export function createGateway(deps: GatewayDeps): Gateway {
       case 'logs':
         await serveLogSocket(deps, upgradeRequest, info, route)
         return
-      case 'logs':
-        await serveLogSocket(deps, upgradeRequest, info, route)
-        return
       case 'forward':
         await serveForward(deps, upgradeRequest, route)
         return
