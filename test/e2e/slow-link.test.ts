@@ -2,7 +2,7 @@
  * Bulk output to somebody far away: kubectl in a network namespace of its own, behind 5 Mbit/s and
  * 80 ms each way. What the gateway was given, kubectl gets, to the last byte.
  *
- *   PODGATE_SLOW_LINK_RUNS=100 npm run test:e2e -- slow-link     three minutes; needs root
+ *   PODGATE_SLOW_LINK_RUNS=100 npm run test:e2e -- slow-link     five minutes; needs root
  */
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -114,9 +114,9 @@ export const WEBSOCKET: readonly string[] = [
   'Sec-WebSocket-Protocol: v5.channel.k8s.io',
 ]
 
-export function ask(bed: HostileBed, client: RawClient, wire: 'SPDY' | 'WebSocket'): void {
+export function ask(under: GatewayUnderTest, client: RawClient, wire: 'SPDY' | 'WebSocket'): void {
   const [method, lines] = wire === 'SPDY' ? ['POST', SPDY] : ['GET', WEBSOCKET]
-  client.send(signedHead(bed.under, 'ana', `${method} ${EXEC}`, ...lines))
+  client.send(signedHead(under, 'ana', `${method} ${EXEC}`, ...lines))
 }
 
 export async function switched(client: RawClient): Promise<void> {

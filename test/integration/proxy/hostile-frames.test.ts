@@ -102,7 +102,7 @@ describe('over SPDY, a client ends itself', () => {
     ],
   ])('%s', async (_name, say) => {
     const client = await RawClient.open(bed.under)
-    ask(bed, client, 'SPDY')
+    ask(bed.under, client, 'SPDY')
     await switched(client)
     client.send(...say(new SpdyWords()))
     await client.gone()
@@ -141,7 +141,7 @@ describe('over WebSocket, a client ends itself', () => {
     ['by a close frame of one byte', [webSocketFrame(8, Buffer.from([3]))]],
   ])('%s', async (_name, frames) => {
     const client = await RawClient.open(bed.under)
-    ask(bed, client, 'WebSocket')
+    ask(bed.under, client, 'WebSocket')
     await switched(client)
     client.send(...frames)
     await client.gone()
@@ -158,7 +158,7 @@ describe('a client that asks for answers and never reads one', () => {
     async (_name, wire, ping) => {
       const before = bed.under.cluster.sessions.length
       const client = await RawClient.open(bed.under)
-      ask(bed, client, wire)
+      ask(bed.under, client, wire)
       await switched(client)
       if (wire === 'SPDY') client.send(new SpdyWords().all())
       await eventually('a session', () => bed.under.cluster.sessions.length > before)

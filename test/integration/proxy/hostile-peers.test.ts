@@ -65,7 +65,7 @@ type Stage = (client: RawClient) => Promise<void> | void
 async function running(client: RawClient): Promise<SpdyWords> {
   const before = bed.under.cluster.sessions.length
   const words = new SpdyWords()
-  ask(bed, client, 'SPDY')
+  ask(bed.under, client, 'SPDY')
   await switched(client)
   client.send(words.all())
   await eventually('a session', () => bed.under.cluster.sessions.length > before)
@@ -74,7 +74,7 @@ async function running(client: RawClient): Promise<SpdyWords> {
 
 async function runningWebSocket(client: RawClient): Promise<void> {
   const before = bed.under.cluster.sessions.length
-  ask(bed, client, 'WebSocket')
+  ask(bed.under, client, 'WebSocket')
   await switched(client)
   await eventually('a session', () => bed.under.cluster.sessions.length > before)
 }
@@ -83,13 +83,13 @@ const STAGES: [string, Stage][] = [
   ['after the TLS handshake', (): void => undefined],
   ['in the request line', (client): void => client.send('POST /api/v1/na')],
   ['in the headers', (client): void => client.send('POST / HTTP/1.1\r\nHost: gateway\r\nAuthor')],
-  ['behind the headers', (client): void => ask(bed, client, 'SPDY')],
-  ['behind the headers of a WebSocket', (client): void => ask(bed, client, 'WebSocket')],
+  ['behind the headers', (client): void => ask(bed.under, client, 'SPDY')],
+  ['behind the headers of a WebSocket', (client): void => ask(bed.under, client, 'WebSocket')],
   [
     'while its rights are looked up',
     async (client): Promise<void> => {
       hold(/selfsubjectaccessreviews$/)
-      ask(bed, client, 'SPDY')
+      ask(bed.under, client, 'SPDY')
       await eventually('a review', () => held.length > 0)
     },
   ],
@@ -97,7 +97,7 @@ const STAGES: [string, Stage][] = [
     'while the pod is read',
     async (client): Promise<void> => {
       hold(/\/pods\/web-0$/)
-      ask(bed, client, 'SPDY')
+      ask(bed.under, client, 'SPDY')
       await eventually('a read', () => held.length > 0)
     },
   ],
@@ -114,14 +114,14 @@ const STAGES: [string, Stage][] = [
   [
     'right behind the 101',
     async (client): Promise<void> => {
-      ask(bed, client, 'SPDY')
+      ask(bed.under, client, 'SPDY')
       await switched(client)
     },
   ],
   [
     'between two streams',
     async (client): Promise<void> => {
-      ask(bed, client, 'SPDY')
+      ask(bed.under, client, 'SPDY')
       await switched(client)
       const words = new SpdyWords()
       client.send(words.syn('error'), words.syn('stdin'))
@@ -130,7 +130,7 @@ const STAGES: [string, Stage][] = [
   [
     'in the middle of the frame that opens a stream',
     async (client): Promise<void> => {
-      ask(bed, client, 'SPDY')
+      ask(bed.under, client, 'SPDY')
       await switched(client)
       client.send(new SpdyWords().syn('error').subarray(0, 11))
     },
@@ -145,7 +145,7 @@ const STAGES: [string, Stage][] = [
   [
     'right behind the 101 of a WebSocket',
     async (client): Promise<void> => {
-      ask(bed, client, 'WebSocket')
+      ask(bed.under, client, 'WebSocket')
       await switched(client)
     },
   ],
