@@ -23,14 +23,16 @@ interface Reading {
 
 function read(pieces: readonly Uint8Array[]): Reading {
   const decoder = new FrameDecoder(DEFAULT_LIMITS)
-  const blocks = new HeaderBlockDecoder(DEFAULT_LIMITS)
+  let blocks: HeaderBlockDecoder | undefined
   const reading: Reading = { frames: [], headers: [], end: '' }
   try {
     for (const piece of pieces) {
       decoder.push(piece)
       for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
         append(reading.frames, frame)
-        if ('headerBlock' in frame) reading.headers.push([...blocks.decode(frame.headerBlock)])
+        if (!('headerBlock' in frame)) continue
+        blocks ??= new HeaderBlockDecoder(DEFAULT_LIMITS)
+        reading.headers.push([...blocks.decode(frame.headerBlock)])
       }
       if (decoder.hasUnread) throw broken('the decoder keeps bytes that it could have taken')
     }

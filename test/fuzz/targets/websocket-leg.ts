@@ -2,10 +2,8 @@
  * The leg facing kubectl, `ws` included: masked frames on a wire, cut anywhere. The first byte of an
  * input chooses the protocol and what the session expects.
  */
-import { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import type { IncomingMessage } from 'node:http'
 
 import * as fc from 'fast-check'
 
@@ -14,35 +12,13 @@ import { acceptWebSocketSession } from '../../../lib/websocket/server-session.ts
 import { FakeClock } from '../../fakes/fake-clock.ts'
 import { cutsOf } from '../cuts.ts'
 import { broken, type Target } from '../target.ts'
+import { clientFrame, opcode, upgradeRequest, Wire, type ClientFrame } from '../websocket-wire.ts'
 
 /** Small, so that inputs of this size get past them. */
 const LIMITS = { maxMessageBytes: 300, maxFragments: 6 }
 /** The answer to the upgrade, the greeting and a close frame. */
 const OWN_BYTES = 400
 const LONGEST_WAIT_MS = 900_000
-
-/** A socket that is fed by the test, and takes all that is written to it. */
-class Wire extends Duplex {
-  taken = 0
-
-  override _read(): void {}
-
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.taken += chunk.length
-    done()
-  }
-}
-
-function upgradeRequest(protocol: string): IncomingMessage {
-  const headers = {
-    connection: 'Upgrade',
-    upgrade: 'websocket',
-    'sec-websocket-version': '13',
-    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
-    'sec-websocket-protocol': protocol,
-  }
-  return { method: 'GET', url: '/', headers } as unknown as IncomingMessage
-}
 
 /** Everything the session told, in order. */
 async function converse(choice: number, pieces: readonly Uint8Array[]): Promise<string[]> {
@@ -93,27 +69,6 @@ function checkOrder(events: readonly string[]): void {
     throw broken('a channel is told that no client may write', events)
 }
 
-interface ClientFrame {
-  first: number
-  masked: number
-  payload: Uint8Array
-}
-
-function clientFrame({ first, masked, payload }: ClientFrame): Buffer {
-  const mask = [1, 2, 3, 4]
-  const length =
-    payload.length <= 125 ? [payload.length] : [126, payload.length >> 8, payload.length & 255]
-  length[0] = (length[0] ?? 0) | masked
-  const body = payload.map((byte, index) => byte ^ (masked === 0 ? 0 : (mask[index % 4] ?? 0)))
-  return Buffer.from([first, ...length, ...(masked === 0 ? [] : mask), ...body])
-}
-
-const FINAL = 0x80
-const opcode = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom(FINAL | 2) },
-  { weight: 3, arbitrary: fc.constantFrom(2, 0, FINAL, FINAL | 9, FINAL | 10) },
-  { weight: 1, arbitrary: fc.constantFrom(FINAL | 1, FINAL | 8, FINAL | 3, 0xc2, 9) },
-)
 const channel = fc.constantFrom(0, 0, 0, 4, 4, 255, 1, 3, 5)
 const payload = fc.oneof(
   { weight: 8, arbitrary: fc.tuple(channel, fc.uint8Array({ maxLength: 20 })) },
