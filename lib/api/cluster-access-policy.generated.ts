@@ -183,8 +183,8 @@ export interface ClusterAccessPolicyMatchPodSelectorMatchExpression {
  */
 export interface ClusterAccessPolicyMatchImpersonate {
   /**
-   * The users, by name; service accounts are users, too, such as system:serviceaccount:shop:ci. An
-   * asterisk stands for any characters, a question mark for exactly one.
+   * The users, by name. An asterisk stands for any characters, a question mark for exactly one.
+   * Nobody acts as a service account; that is what TokenRequest is for.
    */
   users: string[]
   /**
