@@ -76,6 +76,7 @@ async function openGateway(
   closers: Closers,
 ): Promise<{ gateway: Gateway; readiness: HealthCheck[]; metrics: Metrics }> {
   const { kubeconfig, context } = config.cluster
+  const limits = config.streams
   const endpoint = await loadEndpoint({
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
@@ -103,8 +104,9 @@ async function openGateway(
     clusterUID: cluster,
     policies,
     desk,
-    dialer: createExecDialer({ endpoint, first: config.cluster.execWire }),
-    forwardDialer: createForwardDialer({ endpoint }),
+    dialer: createExecDialer({ endpoint, first: config.cluster.execWire, limits }),
+    forwardDialer: createForwardDialer({ endpoint, limits }),
+    limits,
     store,
     storeGate: createStoreGate(),
     maskRules: rules.compile,
@@ -173,7 +175,13 @@ export async function startGateway(
     })
     closers.push(() => closeServer(ops))
     const { onRequest, onUpgrade } = gateway
-    const listener = createListener({ cert, key, onRequest, onUpgrade })
+    const listener = createListener({
+      cert,
+      key,
+      onRequest,
+      onUpgrade,
+      patienceMs: config.listen.headTimeout,
+    })
     closers.push(() => closeListener(listener, () => gateway.drained(), DRAIN_MS))
     await listen(ops, config.metrics.host, config.metrics.port)
     const bound = await listen(listener, host, port)

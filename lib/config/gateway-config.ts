@@ -2,7 +2,7 @@
  * The gateway's configuration file (`podgate serve --config FILE`).
  *
  * Unknown fields are refused, so that a typing error cannot switch something
- * off in silence. May import: errors.
+ * off in silence. May import: errors, policy, streams.
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -11,6 +11,8 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 
 import { GatewayError, errorText } from '../errors/gateway-error.ts'
+import { parseDuration } from '../policy/duration.ts'
+import { DEFAULT_STREAM_LIMITS, type StreamLimits } from '../streams/stream-limits.ts'
 
 export interface IssuerConfig {
   issuer: string
@@ -23,7 +25,14 @@ export interface IssuerConfig {
 }
 
 export interface GatewayConfig {
-  listen: { host: string; port: number; certFile: string; keyFile: string }
+  listen: {
+    host: string
+    port: number
+    certFile: string
+    keyFile: string
+    /** ms, for a TLS handshake and again for the head of a request. */
+    headTimeout: number
+  }
   metrics: { host: string; port: number }
   cluster: {
     kubeconfig?: string | undefined
@@ -35,8 +44,79 @@ export interface GatewayConfig {
   mongodb: { uri: string; database: string }
   oidc: IssuerConfig[]
   auditors: { groups: string[] }
+  streams: StreamLimits
   logLevel: 'debug' | 'info' | 'warn' | 'error'
 }
+
+/** A duration such as `30s`, in ms. */
+function duration(
+  fallback: string,
+  least: string,
+  most: string,
+): z.ZodType<number, string | undefined> {
+  const [min = 0, max = 0] = [least, most].map(parseDuration)
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const ms = parseDuration(text)
+      if (ms !== undefined && ms >= min && ms <= max) return ms
+      context.addIssue({
+        code: 'custom',
+        message: `must be a duration between ${least} and ${most}, such as ${fallback}`,
+      })
+      return z.NEVER
+    })
+}
+
+function whole(
+  fallback: number,
+  least: number,
+  most: number,
+): z.ZodType<number, number | undefined> {
+  return z.number().int().min(least).max(most).default(fallback)
+}
+
+const { forward: FORWARD, maxMessageBytes } = DEFAULT_STREAM_LIMITS
+
+const streams = z
+  .strictObject({
+    handshakeTimeout: duration('30s', '1s', '5m'),
+    openTimeout: duration('30s', '1s', '5m'),
+    pingInterval: duration('15s', '1s', '5m'),
+    deadAfter: duration('60s', '2s', '1h'),
+    maxMessageBytes: whole(maxMessageBytes, 64 * 1024, 16 * 1024 * 1024),
+    portForward: z
+      .strictObject({
+        maxConnections: whole(FORWARD.maxConnections, 1, 100_000),
+        maxConnectionBytes: whole(FORWARD.maxConnectionBytes, 64 * 1024, 16 * 1024 * 1024),
+        maxSessionBytes: whole(FORWARD.maxSessionBytes, 64 * 1024, 64 * 1024 * 1024),
+        stuckTimeout: duration('30s', '1s', '1h'),
+        pairTimeout: duration('30s', '1s', '5m'),
+      })
+      .prefault({}),
+  })
+  .prefault({})
+  .refine(({ pingInterval, deadAfter }) => deadAfter >= 2 * pingInterval, {
+    path: ['deadAfter'],
+    error: 'must be at least twice pingInterval: a live peer needs the time to answer',
+  })
+  .transform(({ portForward, ...rest }): StreamLimits => {
+    const { stuckTimeout, pairTimeout, ...bounds } = portForward
+    return {
+      handshakeMs: rest.handshakeTimeout,
+      openMs: rest.openTimeout,
+      pingMs: rest.pingInterval,
+      deadAfterMs: rest.deadAfter,
+      maxMessageBytes: rest.maxMessageBytes,
+      forward: {
+        ...bounds,
+        stuckMs: stuckTimeout,
+        pairTimeoutMs: pairTimeout,
+        replyTimeoutMs: rest.openTimeout,
+      },
+    }
+  })
 
 const port = z.number().int().min(0).max(65_535)
 const host = z.string().min(1).default('0.0.0.0')
@@ -57,6 +137,7 @@ const schema: z.ZodType<GatewayConfig> = z.strictObject({
     port: port.default(8443),
     certFile: z.string().min(1),
     keyFile: z.string().min(1),
+    headTimeout: duration('10s', '1s', '5m'),
   }),
   metrics: z
     .strictObject({ host: host.default('127.0.0.1'), port: port.default(9090) })
@@ -74,6 +155,7 @@ const schema: z.ZodType<GatewayConfig> = z.strictObject({
   }),
   oidc: z.array(oidc).min(1, 'needs at least one issuer: nobody could sign in'),
   auditors: z.strictObject({ groups: z.array(z.string().min(1)).default([]) }).prefault({}),
+  streams,
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 })
 

@@ -9,6 +9,11 @@
  */
 import type { StreamName } from '../streams/channel.ts'
 import type { StreamSession } from '../streams/session.ts'
+import {
+  DEFAULT_STREAM_LIMITS,
+  webSocketTimes,
+  type StreamLimits,
+} from '../streams/stream-limits.ts'
 import { dialWebSocket } from '../websocket/client-session.ts'
 import type { ApiEndpoint } from './endpoint.ts'
 import { dialSpdy } from './dial-spdy.ts'
@@ -27,8 +32,8 @@ export interface ExecDialerOptions {
    * WebSocket loses it (docs/decisions/0009).
    */
   first?: Wire
-  /** Per wire; default 30 s. */
-  handshakeTimeoutMs?: number
+  /** Each wire has its own `handshakeMs`. */
+  limits?: StreamLimits
   now?: () => number
 }
 
@@ -48,13 +53,13 @@ interface Attempt {
   path: string
   headers: Record<string, string | string[]>
   streams: StreamName[]
+  limits: StreamLimits
   handshakeTimeoutMs: number
   signal: AbortSignal
 }
 
 type Outcome = { kind: 'open'; session: StreamSession } | { kind: 'refused'; refusal: Refusal }
 
-const HANDSHAKE_TIMEOUT_MS = 30_000
 /** How long a server that has refused one wire and taken the other is asked by the other at once. */
 const REMEMBER_MS = 5 * 60_000
 
@@ -67,6 +72,7 @@ async function tryWebSocket(endpoint: ApiEndpoint, attempt: Attempt): Promise<Ou
     headers: attempt.headers,
     tls: endpoint.tls,
     handshakeTimeoutMs: attempt.handshakeTimeoutMs,
+    keepAlive: webSocketTimes(attempt.limits),
     signal: attempt.signal,
   })
   if (dialled.kind === 'open') return dialled
@@ -86,7 +92,7 @@ function moreTelling(first: Wire, one: Refusal, two: Refusal): Refusal {
 }
 
 export function createExecDialer(options: ExecDialerOptions): ExecDialer {
-  const { endpoint } = options
+  const { endpoint, limits = DEFAULT_STREAM_LIMITS } = options
   const now = options.now ?? Date.now
   const first: Wire = options.first ?? 'SPDY'
   let refusedUntil = Number.NEGATIVE_INFINITY
@@ -119,7 +125,8 @@ export function createExecDialer(options: ExecDialerOptions): ExecDialer {
         path: endpoint.basePath + execPath(target),
         headers: dialHeaders(headers, await endpoint.authorization()),
         streams: execStreams(target),
-        handshakeTimeoutMs: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
+        limits,
+        handshakeTimeoutMs: limits.handshakeMs,
         signal,
       }
       try {

@@ -2,7 +2,8 @@
  * Opens a port-forward at the API server, over SPDY: every server has it, and the WebSocket tunnel
  * carries nothing but the same SPDY (KEP-4006).
  */
-import type { ForwardLimits, ForwardClientSession } from '../streams/forward.ts'
+import type { ForwardClientSession } from '../streams/forward.ts'
+import { DEFAULT_STREAM_LIMITS, spdyTimes, type StreamLimits } from '../streams/stream-limits.ts'
 import { FORWARD_PROTOCOL } from '../streams/subprotocol.ts'
 import { openSpdyForward } from '../spdy/forward-client.ts'
 import type { ApiEndpoint } from './endpoint.ts'
@@ -17,9 +18,7 @@ export interface ForwardDialTarget {
 
 export interface ForwardDialerOptions {
   endpoint: ApiEndpoint
-  /** Default 30 s. */
-  handshakeTimeoutMs?: number
-  limits?: Partial<ForwardLimits>
+  limits?: StreamLimits
 }
 
 export interface ForwardDialer {
@@ -34,10 +33,8 @@ export interface ForwardDialer {
   ): Promise<ForwardClientSession>
 }
 
-const HANDSHAKE_TIMEOUT_MS = 30_000
-
 export function createForwardDialer(options: ForwardDialerOptions): ForwardDialer {
-  const { endpoint } = options
+  const { endpoint, limits = DEFAULT_STREAM_LIMITS } = options
   return {
     async dial(target, headers, signal) {
       // A name that is none is refused before anything is asked.
@@ -48,7 +45,7 @@ export function createForwardDialer(options: ForwardDialerOptions): ForwardDiale
           path,
           headers: dialHeaders(headers, await endpoint.authorization()),
           protocol: FORWARD_PROTOCOL,
-          handshakeTimeoutMs: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
+          handshakeTimeoutMs: limits.handshakeMs,
           signal,
         })
         if (shaken.kind === 'refused') throw (await readRefusal(shaken.response)).error
@@ -56,7 +53,10 @@ export function createForwardDialer(options: ForwardDialerOptions): ForwardDiale
           shaken.socket.destroy()
           throw cancelled(signal)
         }
-        return openSpdyForward(shaken.socket, shaken.head, { forward: options.limits ?? {} })
+        return openSpdyForward(shaken.socket, shaken.head, {
+          forward: limits.forward,
+          ...spdyTimes(limits),
+        })
       } catch (error) {
         throw knownDialError(error, 'opening the port-forward')
       }

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import { asGatewayError } from '../errors/gateway-error.ts'
 import { openSpdySession } from '../spdy/client-session.ts'
 import type { StreamName } from '../streams/channel.ts'
+import { spdyTimes, type StreamLimits } from '../streams/stream-limits.ts'
 import type { StreamSession } from '../streams/session.ts'
 import { cancelled, shakeSpdy, type SpdyHandshakeOptions } from './spdy-handshake.ts'
 
@@ -12,6 +13,7 @@ const PROTOCOL = 'v4.channel.k8s.io'
 
 export interface SpdyDialOptions extends Omit<SpdyHandshakeOptions, 'protocol'> {
   streams: StreamName[]
+  limits: StreamLimits
 }
 
 export type SpdyDial =
@@ -36,6 +38,8 @@ export async function dialSpdy(options: SpdyDialOptions): Promise<SpdyDial> {
     const session = await openSpdySession(socket, head, {
       protocol: PROTOCOL,
       streams: options.streams,
+      replyTimeoutMs: options.limits.openMs,
+      ...spdyTimes(options.limits),
     })
     return { kind: 'open', session }
   } catch (error) {

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { acceptSpdySession } from '../spdy/server-session.ts'
 import { expectedStreams, type StreamSet } from '../streams/channel.ts'
 import type { StreamSession } from '../streams/session.ts'
+import { spdyTimes, webSocketTimes, type StreamLimits } from '../streams/stream-limits.ts'
 import { PROTOCOL_HEADER, type Negotiation } from '../streams/subprotocol.ts'
 import { acceptWebSocketSession } from '../websocket/server-session.ts'
 
@@ -16,12 +17,15 @@ export async function acceptClient(
   head: Buffer,
   negotiation: AcceptedNegotiation,
   streams: StreamSet,
+  limits: StreamLimits,
 ): Promise<StreamSession> {
   const expected = expectedStreams(streams)
   if (negotiation.kind === 'websocket') {
     return await acceptWebSocketSession(request, socket, head, {
       protocol: negotiation.protocol,
       expected,
+      limits: { maxMessageBytes: limits.maxMessageBytes },
+      keepAlive: webSocketTimes(limits),
     })
   }
   socket.write(
@@ -33,5 +37,10 @@ export async function acceptClient(
       '\r\n',
     ].join('\r\n'),
   )
-  return await acceptSpdySession(socket, head, { protocol: negotiation.protocol, expected })
+  return await acceptSpdySession(socket, head, {
+    protocol: negotiation.protocol,
+    expected,
+    streamCreationTimeoutMs: limits.openMs,
+    ...spdyTimes(limits),
+  })
 }

@@ -3,7 +3,13 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 import { acceptSpdyForward } from '../spdy/forward-server.ts'
-import type { ForwardLimits, ForwardServerSession } from '../streams/forward.ts'
+import type { ForwardServerSession } from '../streams/forward.ts'
+import {
+  DEFAULT_STREAM_LIMITS,
+  spdyTimes,
+  webSocketTimes,
+  type StreamLimits,
+} from '../streams/stream-limits.ts'
 import { PROTOCOL_HEADER, type ForwardNegotiation } from '../streams/subprotocol.ts'
 import { acceptLegacyForward, parseForwardPorts } from '../websocket/forward-legacy.ts'
 import { acceptTunnel } from '../websocket/tunnel.ts'
@@ -13,7 +19,7 @@ export type AcceptedForward = Exclude<ForwardNegotiation, { kind: 'refused' }>
 export interface AcceptForwardOptions {
   /** Of the request, without its `?`: the old WebSocket channels name their ports there. */
   query: string
-  limits?: Partial<ForwardLimits>
+  limits?: StreamLimits
 }
 
 /**
@@ -27,7 +33,12 @@ export async function acceptForward(
   negotiation: AcceptedForward,
   options: AcceptForwardOptions,
 ): Promise<ForwardServerSession> {
-  const forward = options.limits ?? {}
+  const limits = options.limits ?? DEFAULT_STREAM_LIMITS
+  const { forward } = limits
+  const overWebSocket = {
+    limits: { maxMessageBytes: limits.maxMessageBytes },
+    keepAlive: webSocketTimes(limits),
+  }
   if (negotiation.kind === 'spdy') {
     socket.write(
       [
@@ -38,12 +49,13 @@ export async function acceptForward(
         '\r\n',
       ].join('\r\n'),
     )
-    return acceptSpdyForward(socket, head, { forward })
+    return acceptSpdyForward(socket, head, { forward, ...spdyTimes(limits) })
   }
   if (negotiation.kind === 'tunnel') {
-    const tunnel = await acceptTunnel(request, socket, head)
+    const tunnel = await acceptTunnel(request, socket, head, overWebSocket)
     return acceptSpdyForward(tunnel, new Uint8Array(0), {
       forward,
+      ...spdyTimes(limits),
       protocol: `WebSocket ${negotiation.protocol}`,
     })
   }
@@ -51,5 +63,6 @@ export async function acceptForward(
     protocol: negotiation.protocol,
     ports: parseForwardPorts(options.query),
     forward,
+    ...overWebSocket,
   })
 }

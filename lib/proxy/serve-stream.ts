@@ -16,6 +16,7 @@ import { eventEntry } from '../recording/event.ts'
 import type { SessionEnd } from '../recording/session-document.ts'
 import { encodeStatus } from '../streams/exit-status.ts'
 import type { StreamSession } from '../streams/session.ts'
+import type { StreamLimits } from '../streams/stream-limits.ts'
 import { negotiate } from '../streams/subprotocol.ts'
 import { acceptClient, type AcceptedNegotiation } from './accept-client.ts'
 import { containerAccess, type Access, type ContainerAccess } from './access.ts'
@@ -32,6 +33,7 @@ import { openWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
 export interface StreamDeps extends SessionDeps {
   dialer: ExecDialer
+  limits: StreamLimits
   maskRules(spec: AllowingDecision['obligations']['masking']): CompiledMaskRules
 }
 
@@ -83,14 +85,14 @@ export function clientOf(request: IncomingMessage): { address: string; userAgent
   }
 }
 
-async function accept(stream: Stream): Promise<StreamSession> {
+async function accept({ limits }: StreamDeps, stream: Stream): Promise<StreamSession> {
   const { request, socket, head, negotiation, options, legs } = stream
-  legs.client = await acceptClient(request, socket, head, negotiation, options)
+  legs.client = await acceptClient(request, socket, head, negotiation, options, limits)
   return legs.client
 }
 
-async function openRoom(stream: Stream): Promise<WaitingRoom> {
-  stream.legs.room = openWaitingRoom(await accept(stream))
+async function openRoom(deps: StreamDeps, stream: Stream): Promise<WaitingRoom> {
+  stream.legs.room = openWaitingRoom(await accept(deps, stream))
   return stream.legs.room
 }
 
@@ -141,7 +143,7 @@ async function acceptAndCheck(
   session: OpenedSession,
 ): Promise<StreamSession> {
   const [accepted, checked] = await Promise.allSettled([
-    stream.legs.client ?? accept(stream),
+    stream.legs.client ?? accept(deps, stream),
     assertSamePod(deps, session),
   ])
   if (checked.status === 'rejected') throw checked.reason
@@ -267,7 +269,7 @@ export async function serveStream(
       ...asked,
       client: clientOf(request),
       protocol: `${negotiation.kind} ${negotiation.protocol}`,
-      openRoom: () => openRoom(stream),
+      openRoom: () => openRoom(deps, stream),
     },
     {
       run: (opened) => run(deps, stream, opened),

@@ -13,7 +13,7 @@ import type { StreamName } from '../streams/channel.ts'
 import type { StreamSession } from '../streams/session.ts'
 import type { WebSocketProtocol } from '../streams/subprotocol.ts'
 import { DEFAULT_LEG_LIMITS } from './constants.ts'
-import { systemClock, TOWARDS_API_SERVER, type Clock } from './keep-alive.ts'
+import { systemClock, TOWARDS_API_SERVER, type Clock, type KeepAliveOptions } from './keep-alive.ts'
 import { WebSocketLeg } from './leg.ts'
 
 export interface WebSocketDialOptions {
@@ -27,6 +27,7 @@ export interface WebSocketDialOptions {
   handshakeTimeoutMs: number
   signal: AbortSignal
   clock?: Clock
+  keepAlive?: Partial<KeepAliveOptions>
 }
 
 export type WebSocketDial =
@@ -139,7 +140,7 @@ function openLeg(ws: WebSocket, socket: Socket, options: WebSocketDialOptions): 
     protocol: options.protocol,
     expected: options.streams,
     clock: options.clock ?? systemClock,
-    keepAlive: TOWARDS_API_SERVER,
+    keepAlive: { ...TOWARDS_API_SERVER, ...options.keepAlive },
     limits: DEFAULT_LEG_LIMITS,
   })
 }

@@ -7,6 +7,7 @@ import {
   type Wire,
 } from '../../lib/kube/dial-exec.ts'
 import type { StreamSession } from '../../lib/streams/session.ts'
+import { DEFAULT_STREAM_LIMITS } from '../../lib/streams/stream-limits.ts'
 import {
   accept,
   answer,
@@ -84,7 +85,7 @@ export function createDialBenches(pki: () => TestPki): DialBenches {
       const dialer = createExecDialer({
         endpoint: server.endpoint,
         first,
-        handshakeTimeoutMs: 5000,
+        limits: { ...DEFAULT_STREAM_LIMITS, handshakeMs: 5000 },
         now: () => now,
       })
       return {

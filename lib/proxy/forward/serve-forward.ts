@@ -6,6 +6,7 @@ import type { ForwardDialer } from '../../kube/dial-forward.ts'
 import { podFacts, readPod } from '../../kube/pod.ts'
 import type { SessionEnd } from '../../recording/session-document.ts'
 import type { ForwardClientSession, ForwardServerSession } from '../../streams/forward.ts'
+import type { StreamLimits } from '../../streams/stream-limits.ts'
 import { negotiateForward } from '../../streams/subprotocol.ts'
 import { acceptForward, type AcceptedForward } from '../accept-forward.ts'
 import type { Access } from '../access.ts'
@@ -23,6 +24,7 @@ import { createForward, type RunningForward } from './run-forward.ts'
 
 export interface ForwardDeps extends SessionDeps {
   forwardDialer: ForwardDialer
+  limits: StreamLimits
 }
 
 export interface ForwardTarget {
@@ -124,7 +126,10 @@ async function run(
   const upstream = await dial(deps, upgrade, session)
   legs.upstream = upstream
   const { request, socket, head, query } = upgrade
-  const client = await acceptForward(request, socket, head, negotiation, { query })
+  const client = await acceptForward(request, socket, head, negotiation, {
+    query,
+    limits: deps.limits,
+  })
   legs.client = client
   const gate = createPortGate({
     deps,

@@ -10,6 +10,7 @@ import { afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 
 import { createAuthority } from '../../../lib/cluster/pki.ts'
 import { createExecDialer } from '../../../lib/kube/dial-exec.ts'
+import { DEFAULT_STREAM_LIMITS } from '../../../lib/streams/stream-limits.ts'
 import {
   FORBIDDEN,
   NOT_FOUND,
@@ -281,7 +282,7 @@ describe('a dial that cannot succeed leaves no socket:', () => {
     const dialer = createExecDialer({
       endpoint: server.endpoint,
       first: 'WebSocket',
-      handshakeTimeoutMs: 50,
+      limits: { ...DEFAULT_STREAM_LIMITS, handshakeMs: 50 },
     })
     await expect(dialer.dial(TARGET, {}, NO_SIGNAL)).rejects.toMatchObject({ reason: 'Timeout' })
     await server.allClosed()

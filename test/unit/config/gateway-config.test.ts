@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 
 import { parseGatewayConfig } from '../../../lib/config/gateway-config.ts'
+import { DEFAULT_STREAM_LIMITS } from '../../../lib/streams/stream-limits.ts'
 
 const GOOD = `
 listen: {certFile: tls.crt, keyFile: tls.key}
@@ -15,7 +16,35 @@ it('fills in defaults', () => {
     metrics: { host: '127.0.0.1', port: 9090 },
     oidc: [{ usernameClaim: 'sub', groupsClaim: 'groups', usernamePrefix: '' }],
     auditors: { groups: [] },
+    streams: DEFAULT_STREAM_LIMITS,
     logLevel: 'info',
+  })
+})
+
+it('takes every limit of streams', () => {
+  const text = `${GOOD}
+streams:
+  handshakeTimeout: 5s
+  openTimeout: 6s
+  pingInterval: 7s
+  deadAfter: 1m
+  maxMessageBytes: 131072
+  portForward: {maxConnections: 3, maxConnectionBytes: 65536, maxSessionBytes: 131072, stuckTimeout: 8s, pairTimeout: 9s}
+`
+  expect(parseGatewayConfig(text, 'f').streams).toEqual({
+    handshakeMs: 5000,
+    openMs: 6000,
+    pingMs: 7000,
+    deadAfterMs: 60_000,
+    maxMessageBytes: 131_072,
+    forward: {
+      maxConnections: 3,
+      maxConnectionBytes: 65_536,
+      maxSessionBytes: 131_072,
+      stuckMs: 8000,
+      pairTimeoutMs: 9000,
+      replyTimeoutMs: 6000,
+    },
   })
 })
 
@@ -34,6 +63,16 @@ describe('a bad file is refused, naming the field', () => {
       'a wrong store',
       GOOD.replace('mongodb://', 'postgres://'),
       'mongodb.uri: must start with mongodb://',
+    ],
+    [
+      'a time that is none',
+      `${GOOD}streams: {openTimeout: soon}`,
+      'streams.openTimeout: must be a duration between 1s and 5m, such as 30s',
+    ],
+    [
+      'a peer taken for dead before it could answer',
+      `${GOOD}streams: {pingInterval: 1m, deadAfter: 1m}`,
+      'streams.deadAfter: must be at least twice pingInterval',
     ],
     ['no YAML', 'a: [', 'not valid YAML'],
     ['an empty file', '', 'the file'],

@@ -70,7 +70,7 @@ describe('with content: Full', () => {
       passed.map(({ connection, direction, data }) => [
         connection,
         direction,
-        `${Buffer.from(data)}`,
+        Buffer.from(data).toString(),
       ]),
     ).toEqual([
       [1, 'up', 'one'],
