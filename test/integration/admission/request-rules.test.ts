@@ -7,11 +7,14 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { installResources, namespaceNamed, startApi, type Api } from './harness.ts'
 import {
   conditionOf,
+  DEBUG,
   entry,
+  NOWHERE,
   ONCALL,
   POLICY,
   requestNamed,
   REQUESTS,
+  TARGET,
   writeStatus,
 } from './requests.ts'
 
@@ -38,23 +41,6 @@ async function made(status?: object): Promise<string> {
   return name
 }
 
-const TARGET = {
-  cluster: 'c-1',
-  namespace: 'shop',
-  pod: 'web-0',
-  podUID: 'p-1',
-  container: 'main',
-  image: 'web:1',
-}
-const NOWHERE = { ...TARGET, pod: '', podUID: '', container: '', image: '' }
-const DEBUG = {
-  image: 'busybox:1',
-  command: ['sh'],
-  targetContainer: '',
-  capabilities: [],
-  privileged: false,
-  digest: `sha256:${'0'.repeat(64)}`,
-}
 const BO = entry('bo')
 const APPROVED = conditionOf('Approved')
 

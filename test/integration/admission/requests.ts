@@ -14,6 +14,27 @@ export const POLICY: object = {
   digest: DIGEST,
 }
 
+export const TARGET: object = {
+  cluster: 'c-1',
+  namespace: 'shop',
+  pod: 'web-0',
+  podUID: 'p-1',
+  container: 'main',
+  image: 'web:1',
+}
+
+/** About no pod. */
+export const NOWHERE: object = { ...TARGET, pod: '', podUID: '', container: '', image: '' }
+
+export const DEBUG: object = {
+  image: 'busybox:1',
+  command: ['sh'],
+  targetContainer: '',
+  capabilities: [],
+  privileged: false,
+  digest: DIGEST,
+}
+
 export function requestNamed(name: string, changes: object = {}): KubeObject {
   return {
     apiVersion: 'podgate.dev/v1alpha1',
@@ -22,14 +43,7 @@ export function requestNamed(name: string, changes: object = {}): KubeObject {
     spec: {
       requester: { username: 'ana', groups: ['dev'] },
       operation: 'Exec',
-      target: {
-        cluster: 'c-1',
-        namespace: 'shop',
-        pod: 'web-0',
-        podUID: 'p-1',
-        container: 'main',
-        image: 'web:1',
-      },
+      target: TARGET,
       command: ['sh'],
       tty: true,
       stdin: true,
