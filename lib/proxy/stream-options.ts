@@ -25,7 +25,8 @@ function flag(query: URLSearchParams, name: string): boolean {
       { id: 1011 },
     )
   }
-  const [value] = values
+  // As the API server reads them (runtime.Convert_Slice_string_To_bool): the Python client says `True`.
+  const value = values[0]?.toLowerCase()
   if (value === undefined || value === '' || value === 'false' || value === '0') return false
   if (value === 'true' || value === '1') return true
   throw new GatewayError('BadRequest', `the parameter ${name} must be true or false`, { id: 1011 })

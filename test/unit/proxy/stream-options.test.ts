@@ -34,6 +34,11 @@ describe('parseStreamOptions', () => {
       want: { command: ['a+b'] },
     },
     {
+      name: 'reads the booleans of the Python client',
+      query: 'command=ls&stdin=False&stdout=True&stderr=True&tty=False',
+      want: { stdin: false, stdout: true, stderr: true, tty: false },
+    },
+    {
       name: 'keeps an empty word',
       query: 'command=echo&command=&stdout=1',
       want: { command: ['echo', ''] },
