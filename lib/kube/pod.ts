@@ -9,6 +9,7 @@ import type { ApiClient, HeaderMap } from './api-client.ts'
 interface ContainerSpec {
   name: string
   image?: string
+  ports?: { containerPort: number }[]
 }
 
 interface ContainerStatus {

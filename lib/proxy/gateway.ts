@@ -11,14 +11,17 @@ import { UpstreamStatusError } from '../kube/api-client.ts'
 import { impersonationHeaders } from '../kube/impersonate.ts'
 import { serveCreatePod } from './debug/serve-create-pod.ts'
 import { serveDebugContainer } from './debug/serve-debug-container.ts'
-import { asksToImpersonate } from './headers.ts'
+import { parseImpersonation, type ImpersonationAsk } from './impersonation.ts'
 import { draining, impersonationRefused, roadClosed } from './messages.ts'
 import { passThrough } from './passthrough.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { refuseUpgrade, sendStatus } from './respond.ts'
 import { routeOf, type Route } from './route.ts'
+import { serveAs } from './serve-as.ts'
 import { serveLogSocket, serveLogs } from './serve-logs.ts'
+import { serveProxy } from './serve-proxy.ts'
 import { serveForward, type ForwardDeps } from './forward/serve-forward.ts'
+import { serveToken } from './serve-token.ts'
 import { serveStream, type StreamDeps, type UpgradeRequest } from './serve-stream.ts'
 
 export interface GatewayDeps extends StreamDeps, ForwardDeps {
@@ -49,6 +52,12 @@ interface Incoming {
   route: Route
 }
 
+interface Identified {
+  user: User
+  /** Whom they want to act as. */
+  as?: ImpersonationAsk
+}
+
 function locate(request: IncomingMessage, upgrade: boolean): Incoming {
   const info = parseRequestInfo(request.method ?? '', request.url ?? '')
   return { info, route: routeOf(info, upgrade) }
@@ -57,10 +66,12 @@ function locate(request: IncomingMessage, upgrade: boolean): Incoming {
 export function createGateway(deps: GatewayDeps): Gateway {
   const running = new Set<Promise<void>>()
 
-  async function identify(request: IncomingMessage): Promise<User> {
+  async function identify(request: IncomingMessage, { kind }: Route): Promise<Identified> {
     const user = await deps.authenticator.authenticate(request.headers.authorization)
-    if (asksToImpersonate(request.headers)) throw impersonationRefused()
-    return user
+    const as = parseImpersonation(request.rawHeaders)
+    if (as === undefined) return { user }
+    if (kind !== 'passThrough') throw impersonationRefused()
+    return { user, as }
   }
 
   /** Work that the end of the gateway has to wait for. */
@@ -82,7 +93,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
       deps.serveConsole(request, response)
       return 'console'
     }
-    const user = await identify(request)
+    const { user, as } = await identify(request, route)
+    if (as !== undefined) {
+      await serveAs(deps, { info, user, request, response }, as)
+      return 'impersonate'
+    }
     switch (route.kind) {
       case 'refuse':
         throw roadClosed(route.what)
@@ -94,8 +109,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
         await hold(serveLogs(deps, { info, user, request, response }, route))
         return undefined
       case 'proxy':
+        if (deps.stop.aborted) throw draining()
+        await hold(serveProxy(deps, { info, user, request, response }, route))
+        return undefined
       case 'token':
-        throw roadClosed(`the subresource ${info.resource ?? ''}/${info.subresource ?? ''}`)
+        if (deps.stop.aborted) throw draining()
+        await hold(serveToken(deps, { info, user, request, response }, route))
+        return undefined
       case 'debugContainer':
         await serveDebugContainer(deps, { info, user, request, response }, route)
         break
@@ -110,7 +130,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
 
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const { info, route } = locate(request, true)
-    const user = await identify(request)
+    const { user } = await identify(request, route)
     if (route.kind === 'refuse') throw roadClosed(route.what)
     if (deps.stop.aborted) throw draining()
     const upgradeRequest: UpgradeRequest = { request, socket, head, user, query: info.query }

@@ -47,9 +47,63 @@ export function requestHeaders(client: IncomingHttpHeaders): Record<string, stri
   return headers
 }
 
-/** True when the client tries to act as somebody else (`kubectl --as`). */
-export function asksToImpersonate(client: IncomingHttpHeaders): boolean {
-  return Object.keys(client).some((name) => name.startsWith('impersonate-'))
+/** What programs behind a proxy need besides. Never a credential: those are for the gateway alone. */
+const PROXY_REQUEST_ALLOWED = [
+  'content-disposition',
+  'content-language',
+  'if-range',
+  'if-unmodified-since',
+  'last-event-id',
+  'pragma',
+  'range',
+  'x-requested-with',
+] as const
+
+/** Not among them: cookies and policies for the whole origin, which is that of the gateway itself. */
+const PROXY_RESPONSE_ALLOWED = new Set([
+  'accept-ranges',
+  'age',
+  'allow',
+  'audit-id',
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'content-range',
+  'content-security-policy',
+  'content-type',
+  'date',
+  'etag',
+  'expires',
+  'last-modified',
+  'pragma',
+  'retry-after',
+  'vary',
+  'warning',
+  'x-content-type-options',
+  'x-frame-options',
+])
+
+/** Of a request to a program behind a pod, a service or a node. */
+export function proxyRequestHeaders(client: IncomingHttpHeaders): Record<string, string> {
+  const headers = requestHeaders(client)
+  for (const name of PROXY_REQUEST_ALLOWED) {
+    const value = client[name]
+    if (typeof value === 'string') headers[name] = value
+  }
+  return headers
+}
+
+/** @param location where the client may be sent, if anywhere */
+export function proxyResponseHeaders(
+  upstream: IncomingHttpHeaders,
+  location: string | undefined,
+): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = {}
+  for (const [name, value] of Object.entries(upstream)) {
+    if (value !== undefined && PROXY_RESPONSE_ALLOWED.has(name)) headers[name] = value
+  }
+  return location === undefined ? headers : { ...headers, location }
 }
 
 export function responseHeaders(upstream: IncomingHttpHeaders): Record<string, string | string[]> {

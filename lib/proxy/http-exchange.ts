@@ -28,6 +28,8 @@ export interface UpstreamExchange {
   body?: Readable
   /** Until the head of the answer has come. */
   signal: AbortSignal
+  /** An answer of which this says true is passed on where it would otherwise be refused. */
+  accepts?(answer: IncomingMessage): boolean
 }
 
 /** What the API server's answer means when it is not simply passed on. */
@@ -61,7 +63,7 @@ export async function dialExchange(
   client: ApiClient,
   exchange: UpstreamExchange,
 ): Promise<IncomingMessage> {
-  const { method, path, headers, body, signal } = exchange
+  const { method, path, headers, body, signal, accepts } = exchange
   const { host, port, basePath } = client.endpoint
   const authorization = await client.endpoint.authorization()
   signal.throwIfAborted()
@@ -89,7 +91,7 @@ export async function dialExchange(
     upstream.on('response', (answer) => {
       signal.removeEventListener('abort', onAbort)
       answer.on('error', () => undefined)
-      const refusal = answerRefusal(answer)
+      const refusal = accepts?.(answer) === true ? undefined : answerRefusal(answer)
       if (refusal === undefined) resolve(answer)
       else {
         answer.destroy()
@@ -145,8 +147,12 @@ export interface ByteSink {
 const CUT_LINGER_MS = 2000
 
 /** The head leaves at once, also when the body is silent. */
-export function openResponse(response: ServerResponse, answer: IncomingMessage): ByteSink {
-  const { 'content-length': _length, ...headers } = responseHeaders(answer.headers)
+export function openResponse(
+  response: ServerResponse,
+  answer: IncomingMessage,
+  chosen: HeaderMap = responseHeaders(answer.headers),
+): ByteSink {
+  const { 'content-length': _length, ...headers } = chosen
   response.writeHead(answer.statusCode ?? 502, headers)
   response.flushHeaders()
   let handlers: SinkHandlers | undefined

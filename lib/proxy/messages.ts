@@ -111,7 +111,7 @@ export function roadClosed(what: string): GatewayError {
 export function impersonationRefused(): GatewayError {
   return new GatewayError(
     'Forbidden',
-    'acting as somebody else (--as, --as-group) is not allowed through this gateway; run the command as yourself',
+    'sessions are always opened as yourself: acting as somebody else (--as, --as-group) is for other requests, where a policy allows it; run the command without it',
     { id: 1015 },
   )
 }

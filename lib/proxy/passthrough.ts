@@ -11,14 +11,15 @@ import { requestHeaders, responseHeaders } from './headers.ts'
 import { answerRefusal } from './http-exchange.ts'
 import type { RequestInfo } from './request-info.ts'
 
-function hasBody(request: IncomingMessage): boolean {
+export function hasBody(request: IncomingMessage): boolean {
   return (
     request.headers['transfer-encoding'] !== undefined ||
     (request.headers['content-length'] ?? '0') !== '0'
   )
 }
 
-function framing(request: IncomingMessage): Record<string, string> {
+/** How the body of a request is framed, for the request that it goes on in. */
+export function framing(request: IncomingMessage): Record<string, string> {
   const length = request.headers['content-length']
   if (request.headers['transfer-encoding'] !== undefined) return { 'transfer-encoding': 'chunked' }
   return length === undefined ? {} : { 'content-length': length }

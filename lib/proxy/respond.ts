@@ -43,7 +43,7 @@ function codeOf(status: Status): number {
 const LINGER_MS = 2000
 
 /** Reads the rest of an upload that nobody wants, so that its sender comes to read the answer. */
-function drain({ req }: ServerResponse): void {
+export function drainRequest({ req }: ServerResponse): void {
   if (req.complete) return
   const { socket } = req
   req.unpipe()
@@ -57,7 +57,7 @@ export function sendStatus(response: ServerResponse, status: Status): void {
     response.destroy()
     return
   }
-  drain(response)
+  drainRequest(response)
   const body = bodyOf(status)
   response.writeHead(codeOf(status), {
     'content-type': 'application/json',

@@ -200,7 +200,7 @@ describe.each(['1.34', '1.29', '1.35'])('kubectl %s', (version) => {
       'nothing-of-that-name',
     ],
     ['a pod no policy names', ['exec', 'ledger-0', '--', 'id'], 'PODGATE-1002'],
-    ['somebody else', ['get', 'pods', '--as=cy'], 'PODGATE-1015'],
+    ['somebody else', ['get', 'pods', '--as=cy'], 'PODGATE-1002'],
   ])('refuses %s in words', async (_name, args, words) => {
     const result = await kubectl(version)(['-n', 'shop', ...args])
     expect(result.code).not.toBe(0)
