@@ -49,11 +49,7 @@ export interface GatewayConfig {
 }
 
 /** A duration such as `30s`, in ms. */
-function duration(
-  fallback: string,
-  least: string,
-  most: string,
-): z.ZodType<number, string | undefined> {
+function duration(fallback: string, least: string, most: string) {
   const [min = 0, max = 0] = [least, most].map(parseDuration)
   return z
     .string()
@@ -69,11 +65,7 @@ function duration(
     })
 }
 
-function whole(
-  fallback: number,
-  least: number,
-  most: number,
-): z.ZodType<number, number | undefined> {
+function whole(fallback: number, least: number, most: number) {
   return z.number().int().min(least).max(most).default(fallback)
 }
 
