@@ -7,14 +7,20 @@ import process from 'node:process'
 
 import { buildGoModule } from '../../lib/cluster/build.ts'
 import { ensurePackages, ETCD_PACKAGE, NODE_PACKAGES } from '../../lib/cluster/debian-packages.ts'
-import { FERRETDB, KUBERNETES, PAUSE, REQUEST_INFO } from '../../lib/cluster/go-programs.ts'
+import {
+  FERRETDB,
+  KUBERNETES,
+  PAUSE,
+  REQUEST_INFO,
+  SPDYSTREAM,
+} from '../../lib/cluster/go-programs.ts'
 import { createProgress } from '../../lib/cluster/progress.ts'
 import { errorText } from '../../lib/errors/gateway-error.ts'
 
 const progress = createProgress(process.stderr)
 try {
   await ensurePackages([ETCD_PACKAGE, ...NODE_PACKAGES], progress)
-  for (const module of [FERRETDB, PAUSE, REQUEST_INFO, KUBERNETES])
+  for (const module of [FERRETDB, PAUSE, REQUEST_INFO, SPDYSTREAM, KUBERNETES])
     await buildGoModule(module, { progress })
 } catch (error) {
   process.stderr.write(`${errorText(error)}\n`)

@@ -64,3 +64,13 @@ export const REQUEST_INFO: GoModule = {
   ldflags: '-s -w',
   typicalSeconds: 30,
 }
+
+/** The library of kubectl and the kubelet, at the other end of the gateway's SPDY legs. */
+export const SPDYSTREAM: GoModule = {
+  name: 'spdystream',
+  title: 'the peer for the SPDY tests',
+  packages: ['.'],
+  binaries: ['spdystream'],
+  ldflags: '-s -w',
+  typicalSeconds: 5,
+}

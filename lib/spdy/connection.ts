@@ -37,7 +37,6 @@ export type { ConnectionEvents, ConnectionOptions } from './connection-options.t
 
 const DEFAULT_TICK_MS = 15_000
 const DEFAULT_DEAD_TICKS = 4
-const DEFAULT_HIGH_WATER_MARK = 256 * 1024
 const EMPTY_HEADERS: Headers = new Map()
 
 export class SpdyConnection {
@@ -79,7 +78,7 @@ export class SpdyConnection {
     this.#events = events
     this.#role = role
     this.#clock = options.clock ?? SYSTEM_CLOCK
-    this.#writer = new FrameWriter(socket, options.highWaterMark ?? DEFAULT_HIGH_WATER_MARK)
+    this.#writer = new FrameWriter(socket, () => this.#onDrain(), options.highWaterMark)
     this.#decoder = new FrameDecoder(limits)
     this.#headerDecoder = new HeaderBlockDecoder(limits)
     this.#streams = new StreamTable(role, limits.maxStreams, options.strays ?? 'end')

@@ -96,6 +96,12 @@ export class ForwardLeg implements ForwardOwner {
     return this.#live.size
   }
 
+  get load(): { streams: number; connections: number; heldBytes: number } {
+    const { heldBytes } = this.gate
+    const connections = this.#live.size + this.#undelivered.size
+    return { streams: this.wire.streamCount, connections, heldBytes }
+  }
+
   bind(connection: SpdyForwardConnection, stream: ForwardStream, streamId: number): void {
     connection.bind(stream, streamId)
     this.#live.add(connection)

@@ -25,6 +25,11 @@ interface Pair {
   cancelTimeout: () => void
 }
 
+export interface SpdyForwardSession {
+  /** What is open at this moment; 0 after the last connection, however many there were. */
+  readonly load: { streams: number; connections: number; heldBytes: number }
+}
+
 type ServerHandlers = Parameters<ForwardServerSession['start']>[0]
 
 /** As the kubelet reads it: digits only, 1 to 65535. */
@@ -50,7 +55,7 @@ function requestIdOf(streamId: number, stream: ForwardStream, headers: Headers):
   return `stream ${stream === 'error' ? streamId : streamId - 2}`
 }
 
-class SpdyForwardServer implements ForwardServerSession {
+class SpdyForwardServer implements ForwardServerSession, SpdyForwardSession {
   readonly protocol: string
   readonly #leg: ForwardLeg
   readonly #pairs = new Map<string, Pair>()
@@ -71,6 +76,10 @@ class SpdyForwardServer implements ForwardServerSession {
     })
     // Nothing piles up before somebody decides about it.
     this.#leg.wire.pause()
+  }
+
+  get load(): SpdyForwardSession['load'] {
+    return this.#leg.load
   }
 
   start(handlers: ServerHandlers): void {
@@ -160,6 +169,6 @@ export function acceptSpdyForward(
   socket: Duplex,
   head: Uint8Array,
   options: AcceptForwardOptions = {},
-): ForwardServerSession {
+): ForwardServerSession & SpdyForwardSession {
   return new SpdyForwardServer(socket, head, options)
 }

@@ -62,6 +62,19 @@ export class RawPeer {
     }
   }
 
+  /** A stream of port-forward; headers as client-go sends them unless told otherwise. */
+  forwardStream(streamId: number, headers: readonly (readonly [string, string])[]): Frame {
+    return {
+      type: 'SYN_STREAM',
+      streamId,
+      associatedToStreamId: 0,
+      priority: 0,
+      fin: false,
+      unidirectional: false,
+      headerBlock: this.compressor.headers(...headers),
+    }
+  }
+
   synReply(streamId: number): Frame {
     return { type: 'SYN_REPLY', streamId, fin: false, headerBlock: this.compressor.headers() }
   }
