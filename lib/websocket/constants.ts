@@ -30,6 +30,9 @@ export const DEFAULT_ACCEPT_LIMITS: AcceptLimits = {
   maxBufferedChunks: 4096,
 }
 
+/** Each message that waits takes some hundred bytes besides its own; a flood of single bytes must not. */
+export const MAX_UNWRITTEN_MESSAGES = 1024
+
 /**
  * As long as the peer shows life, its user may simply be reading the output
  * page by page; cutting earlier would lose the tail (kubernetes#124571).

@@ -25,6 +25,7 @@ import {
   CLOSE_NORMAL,
   CLOSE_POLICY_VIOLATION,
   DEFAULT_FINISH_TIMEOUT_MS,
+  MAX_UNWRITTEN_MESSAGES,
   type LegLimits,
 } from './constants.ts'
 import { Delivery } from './delivery.ts'
@@ -124,7 +125,8 @@ export class WebSocketLeg implements StreamSession {
     for (let at = 0; at < data.length; at += MAX_MESSAGE_PAYLOAD) {
       this.#send(CHANNEL_ID[channel], data.subarray(at, at + MAX_MESSAGE_PAYLOAD))
     }
-    if (this.#socket.writableLength < this.#options.limits.highWaterBytes) return true
+    const isCrowded = this.#unwritten > MAX_UNWRITTEN_MESSAGES
+    if (!isCrowded && this.#socket.writableLength < this.#options.limits.highWaterBytes) return true
     this.#blocked = true
     return false
   }
@@ -330,6 +332,7 @@ export class WebSocketLeg implements StreamSession {
     if (this.#state === 'finishing') this.#closeWhenFlushed()
     if (!this.#blocked || this.#state !== 'open') return
     if (this.#socket.writableLength > this.#options.limits.lowWaterBytes) return
+    if (this.#unwritten > MAX_UNWRITTEN_MESSAGES / 2) return
     this.#blocked = false
     this.#delivery.drained()
   }

@@ -12,6 +12,7 @@ import {
   CLOSE_NORMAL,
   CLOSE_POLICY_VIOLATION,
   DEFAULT_FINISH_TIMEOUT_MS,
+  MAX_UNWRITTEN_MESSAGES,
   type AcceptLimits,
 } from './constants.ts'
 import {
@@ -103,7 +104,8 @@ export class ServerWire {
     for (const piece of pieces) this.#socket.write(piece)
     this.#unwritten += 1
     if (last !== undefined) this.#socket.write(last, this.#onWritten)
-    if (this.#socket.writableLength < this.#options.limits.highWaterBytes) return true
+    const isCrowded = this.#unwritten > MAX_UNWRITTEN_MESSAGES
+    if (!isCrowded && this.#socket.writableLength < this.#options.limits.highWaterBytes) return true
     this.#blocked = true
     return false
   }
@@ -198,6 +200,7 @@ export class ServerWire {
     if (this.#state === 'finishing') this.#closeWhenFlushed()
     if (!this.#blocked || this.#state !== 'open') return
     if (this.#socket.writableLength > this.#options.limits.lowWaterBytes) return
+    if (this.#unwritten > MAX_UNWRITTEN_MESSAGES / 2) return
     this.#blocked = false
     this.#events.onDrain()
   }

@@ -162,6 +162,16 @@ export function sessionSuite(options: SessionSuiteOptions): void {
       expect(server.bufferedBytes).toBe(0)
     })
 
+    it('stops a writer of single bytes early, since each of them takes more than a byte', async () => {
+      const { server, atServer, atClient } = await observedPair()
+      let sent = 1
+      while (sent < 100_000 && server.write('stdout', bytesOf('x'))) sent += 1
+      expect(sent).toBeLessThan(2100)
+      await atServer.until(() => atServer.drains > 0)
+      await atClient.until(() => atClient.received('stdout') === sent)
+      expect(server.write('stdout', bytesOf('x'))).toBe(true)
+    })
+
     it('pause called inside onData delivers nothing more until resume', async () => {
       const { server, client } = await connect()
       const [atServer, atClient] = [observe(server), observe(client)]
