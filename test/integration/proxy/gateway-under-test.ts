@@ -21,7 +21,7 @@ import { createMaskRules } from '../../../lib/proxy/mask-rules.ts'
 import { draining } from '../../../lib/proxy/messages.ts'
 import { createPolicySource, type PolicySource } from '../../../lib/proxy/policy-source.ts'
 import { createMetrics, type Metrics } from '../../../lib/telemetry/metrics.ts'
-import { DEFAULT_STREAM_LIMITS } from '../../../lib/streams/stream-limits.ts'
+import { DEFAULT_STREAM_LIMITS, type StreamLimits } from '../../../lib/streams/stream-limits.ts'
 import { eventually } from '../../fakes/eventually.ts'
 import { createMemoryStore, type MemoryStore } from '../../fakes/memory-store.ts'
 import { createTestPki, type TestPki } from '../../fakes/scripted-api-server.ts'
@@ -139,6 +139,7 @@ function serveConsole(_request: IncomingMessage, response: ServerResponse): void
 export async function startGatewayUnderTest(
   ground: Ground,
   accessPolicies: AccessPolicy[] = [policy('free')],
+  limits: Partial<StreamLimits> = {},
 ): Promise<GatewayUnderTest> {
   const { pki, people } = ground
   const cluster = await startCluster(pki, accessPolicies)
@@ -165,7 +166,7 @@ export async function startGatewayUnderTest(
     dialer: createExecDialer({ endpoint: cluster.endpoint }),
     forwardDialer: createForwardDialer({ endpoint: cluster.endpoint }),
     store,
-    limits: DEFAULT_STREAM_LIMITS,
+    limits: { ...DEFAULT_STREAM_LIMITS, ...limits },
     storeGate: createStoreGate(),
     maskRules: rules.compile,
     metrics,

@@ -11,6 +11,7 @@ import { encodeDataHeader, encodeSynStream } from '../../../lib/spdy/encode.ts'
 import { HeaderBlockEncoder } from '../../../lib/spdy/header-block.ts'
 import type { StreamName } from '../../../lib/streams/channel.ts'
 import type { StreamSession } from '../../../lib/streams/session.ts'
+import type { StreamLimits } from '../../../lib/streams/stream-limits.ts'
 import { observe } from '../../conformance/observe.ts'
 import { eventually } from '../../fakes/eventually.ts'
 import {
@@ -54,11 +55,15 @@ function echo(pod: StreamSession): void {
 }
 
 /** Exec is free, attach waits for an approval. */
-export async function openHostileBed(ground: Ground): Promise<HostileBed> {
-  const under = await startGatewayUnderTest(ground, [
+export async function openHostileBed(
+  ground: Ground,
+  limits: Partial<StreamLimits> = {},
+): Promise<HostileBed> {
+  const policies = [
     policy('free', { match: { operations: ['Exec'] } }),
     policy('asks', { ...NEEDS_APPROVAL, match: { operations: ['Attach'] } }),
-  ])
+  ]
+  const under = await startGatewayUnderTest(ground, policies, limits)
   const upgraded: Duplex[] = []
   const take = under.cluster.upgrade
   under.cluster.upgrade = async (socket, request, head) => {
