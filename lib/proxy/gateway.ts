@@ -9,6 +9,7 @@ import type { Authenticator } from '../identity/authenticate.ts'
 import type { User } from '../identity/user.ts'
 import { UpstreamStatusError } from '../kube/api-client.ts'
 import { impersonationHeaders } from '../kube/impersonate.ts'
+import { isPodApply } from './debug/pod-apply.ts'
 import { serveCreatePod } from './debug/serve-create-pod.ts'
 import { serveDebugContainer } from './debug/serve-debug-container.ts'
 import { parseImpersonation, type ImpersonationAsk } from './impersonation.ts'
@@ -60,7 +61,13 @@ interface Identified {
 
 function locate(request: IncomingMessage, upgrade: boolean): Incoming {
   const info = parseRequestInfo(request.method ?? '', request.url ?? '')
-  return { info, route: routeOf(info, upgrade) }
+  const route = routeOf(info, upgrade)
+  const { namespace } = info
+  return namespace !== undefined &&
+    route.kind === 'passThrough' &&
+    isPodApply(info, request.headers['content-type'])
+    ? { info, route: { kind: 'createPod', namespace } }
+    : { info, route }
 }
 
 export function createGateway(deps: GatewayDeps): Gateway {
@@ -117,10 +124,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
         await hold(serveToken(deps, { info, user, request, response }, route))
         return undefined
       case 'debugContainer':
-        await serveDebugContainer(deps, { info, user, request, response }, route)
+        if (deps.stop.aborted) throw draining()
+        await hold(serveDebugContainer(deps, { info, user, request, response }, route))
         break
       case 'createPod':
-        await serveCreatePod(deps, { info, user, request, response }, route.namespace)
+        await hold(serveCreatePod(deps, { info, user, request, response }, route.namespace))
         break
       default:
         await passThrough(deps.client, info, impersonationHeaders(user), request, response)

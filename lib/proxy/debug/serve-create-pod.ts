@@ -1,6 +1,7 @@
 /**
  * A pod of one's own (`kubectl run`, `kubectl debug --copy-to`, `kubectl debug node/…`): a pod to
- * sit in, or one that reaches into the node, is decided as Debug; every other one passes.
+ * sit in, or one that reaches into the node, is decided as Debug; every other one passes. The same
+ * for what is applied, which may be there already (pod-apply.ts).
  *
  * The client's own bytes are what is created: the API server has read them once before, and reads
  * them the same way again.
@@ -54,7 +55,7 @@ function podAccess(namespace: string, pod: SpecPod): Access {
 
 async function conduct(
   deps: SessionDeps,
-  { user, request, response }: WriteRequest,
+  { info, user, request, response }: WriteRequest,
   write: ObjectWrite,
   access: Access,
   pod: SpecPod,
@@ -70,7 +71,7 @@ async function conduct(
   }
   await conductSession(
     deps,
-    { user, access, client: clientOf(request), protocol: 'HTTP POST' },
+    { user, access, client: clientOf(request), protocol: `HTTP ${info.method}` },
     {
       run,
       refuse(status) {
@@ -99,7 +100,7 @@ export async function serveCreatePod(
     return
   }
   const write: ObjectWrite = {
-    method: 'POST',
+    method: info.method === 'PATCH' ? 'PATCH' : 'POST',
     path: info.path,
     query,
     headers: { ...agentHeaders(request), ...identity },

@@ -125,6 +125,39 @@ describe('a pod that is none of ours', () => {
   })
 })
 
+describe('a pod that is applied', () => {
+  async function apply(spec: Partial<PodSpec>, type: string): Promise<Answered> {
+    return await askGateway(
+      under,
+      ground,
+      `${PATH}/mine`,
+      { method: 'PATCH', query: '?fieldManager=x', headers: { 'content-type': type } },
+      Buffer.from(JSON.stringify(pod(spec))),
+    )
+  }
+
+  it.each(['application/apply-patch+yaml', 'application/apply-patch+cbor; charset=utf-8'])(
+    'is decided like one that is created: %s',
+    async (type) => {
+      expect(text(await apply(ON_NODE, type))).toMatch(/^403 .*PODGATE-1034/)
+      expect(made()).toEqual([])
+      expect(text(await apply(SITTING, type))).toBe('201 made')
+      expect(sessions()[0]?.end?.created?.pod).toBe('mine')
+    },
+  )
+
+  it('passes when nobody sits in it', async () => {
+    expect(text(await apply({}, 'application/apply-patch+yaml'))).toBe('201 made')
+    expect(sessions()).toEqual([])
+    expect(debugging.writes.at(-1)?.query).toBe('?fieldManager=x')
+  })
+
+  it('passes untried by another patch, which makes none', async () => {
+    await apply(SITTING, 'application/merge-patch+json')
+    expect(debugging.writes).toHaveLength(1)
+  })
+})
+
 describe('a pod to sit in', () => {
   it('is made as it was sent, marked, and its uid is in the record', async () => {
     const labels = { app: 'mine' }

@@ -135,7 +135,8 @@ export function serveDebugging(cluster: ScriptedCluster): DebugCluster {
   cluster.intercept = (request, response, url) => {
     const isOurs =
       (CONTAINERS.test(url.pathname) && request.method !== 'GET') ||
-      (url.pathname === PODS && request.method === 'POST')
+      (url.pathname === PODS && request.method === 'POST') ||
+      (url.pathname === `${PODS}/mine` && request.method === 'PATCH')
     if (isOurs) void serve(request, response, url).catch(() => response.destroy())
     return isOurs
   }
