@@ -193,22 +193,22 @@ export class WebSocketLeg implements StreamSession {
 
   #listen(): void {
     const ws = this.#ws
-    ws.on('message', (message, isBinary) => this.#onMessage(message, isBinary))
+    ws.on('message', (message) => this.#onMessage(message))
     ws.on('ping', () => this.#keepAlive.heard())
     ws.on('pong', () => this.#keepAlive.heard())
-    // Text, oversize and malformed frames end here too; `ws` has sent the fitting close code.
+    // Oversize and malformed frames end here too; `ws` has sent the fitting close code.
     ws.on('error', (error) => this.#fail(errorText(error)))
     ws.on('close', (code) => this.#onClose(code))
   }
 
-  #onMessage(message: unknown, isBinary: boolean): void {
+  /**
+   * Text or binary is all one, as for the API server (golang.org/x/net/websocket, Message): the
+   * Python client sends stdin as text.
+   */
+  #onMessage(message: unknown): void {
     this.#keepAlive.heard()
-    if (this.#state !== 'open') return
     // `binaryType` stays 'nodebuffer', so every message is one Buffer.
-    if (isBinary === this.#isText || !Buffer.isBuffer(message)) {
-      this.#fail(this.#isText ? 'a binary message' : 'a text message')
-      return
-    }
+    if (this.#state !== 'open' || !Buffer.isBuffer(message)) return
     const unpacked = this.#isText ? unpackBase64(message) : message
     if (unpacked === undefined) {
       this.#fail('a message that is no base64')

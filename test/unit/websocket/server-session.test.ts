@@ -242,6 +242,13 @@ describe('stdin', () => {
     expect(seen.order).toEqual(['stdin', 'end:stdin', 'resize'])
   })
 
+  it('may come as text, as the Python client sends it', async () => {
+    const { ws, seen } = await pair({ protocol: 'v4.channel.k8s.io' })
+    ws.send('\0hello\n')
+    await seen.until(() => seen.received('stdin') === 6)
+    expect(seen.text('stdin')).toBe('hello\n')
+  })
+
   it('in pieces of one message arrives whole', async () => {
     const { ws, seen } = await pair()
     ws.send(Buffer.from('\0ab'), { fin: false })
