@@ -242,17 +242,11 @@ describe('stdin', () => {
     expect(seen.order).toEqual(['stdin', 'end:stdin', 'resize'])
   })
 
-  it('may come as text, as the Python client sends it', async () => {
-    const { ws, seen } = await pair({ protocol: 'v4.channel.k8s.io' })
-    ws.send('\0hello\n')
-    await seen.until(() => seen.received('stdin') === 6)
-    expect(seen.text('stdin')).toBe('hello\n')
-  })
-
-  it('in pieces of one message arrives whole', async () => {
+  // The Python client of Kubernetes sends text.
+  it.each([true, false])('in pieces of one message arrives whole, binary: %s', async (binary) => {
     const { ws, seen } = await pair()
-    ws.send(Buffer.from('\0ab'), { fin: false })
-    ws.send(Buffer.from('cd'), { fin: true })
+    ws.send('\0ab', { binary, fin: false })
+    ws.send('cd', { binary, fin: true })
     await seen.until(() => seen.received('stdin') === 4)
     expect(seen.chunks('stdin').map(String)).toEqual([String(Buffer.from('abcd'))])
   })
