@@ -14,7 +14,10 @@ export interface PersonAccess {
 }
 
 /** Good for as long as an id token of the sandbox lives. */
-export async function accessOf(shop: Shop, person: 'ana' | 'bo'): Promise<PersonAccess> {
+export async function accessOf(
+  shop: Shop,
+  person: 'ana' | 'bo' | 'cy' | 'dpo',
+): Promise<PersonAccess> {
   const { kubectl, users } = shop.sandbox.json
   const file = `--kubeconfig=${users[person].kubeconfig}`
   const view = await run(kubectl, [file, 'config', 'view', '--raw', '--output=json'])
