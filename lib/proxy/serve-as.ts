@@ -14,6 +14,7 @@ import { decide, type AdmitDeps } from './admit.ts'
 import type { Exchange } from './exchange.ts'
 import type { ImpersonationAsk } from './impersonation.ts'
 import { passThrough } from './passthrough.ts'
+import type { RequestInfo } from './request-info.ts'
 
 export interface ServeAsDeps extends AdmitDeps {
   log: Logger
@@ -69,6 +70,13 @@ function accessOf({ user, groups }: ImpersonationAsk): Access {
   }
 }
 
+/** What kubectl reads before anything else: which kinds of objects there are, the same for everybody. */
+function isDiscovery({ method, isResourceRequest, segments }: RequestInfo): boolean {
+  return method === 'GET' && !isResourceRequest && DISCOVERY.has(segments[0] ?? '')
+}
+
+const DISCOVERY = new Set(['api', 'apis', 'openapi', 'version'])
+
 /** @throws GatewayError while nothing has been answered, or UpstreamStatusError */
 export async function serveAs(
   deps: ServeAsDeps,
@@ -78,6 +86,11 @@ export async function serveAs(
   const { info, user, request, response } = exchange
   const { client, log } = deps
   const identity = impersonationHeaders(user)
+  if (isDiscovery(info)) {
+    // As themselves: of a refusal here kubectl shows no word, and so never gets to the one that counts.
+    await passThrough(client, info, identity, request, response)
+    return
+  }
   assertPossible(exchange, ask)
   const { review, ...rest } = accessOf(ask)
   const decision = decide(deps, user, { review, ...rest }, { facts: NOTHING, namespaceLabels: {} })

@@ -21,6 +21,7 @@ import { dialExchange } from './http-exchange.ts'
 import { sendStatus } from './respond.ts'
 import { clientOf } from './serve-stream.ts'
 import { limitSession } from './session-limit.ts'
+import { readTokenWish, type TokenWish } from './token-wish.ts'
 
 export interface TokenTarget {
   namespace: string
@@ -31,58 +32,8 @@ export interface TokenTarget {
 /** A TokenRequest is some hundred bytes, its answer some thousand. */
 const MAX_REQUEST_BYTES = 64 * 1024
 const MAX_ANSWER_BYTES = 1024 * 1024
-
-interface Wish {
-  /** What is sent on. */
-  body: Buffer
-  /** For policies' authors, approvers and the record. */
-  words: string[]
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** As kubectl create token writes it. */
-function wishWords(spec: Record<string, unknown>): string[] {
-  const { audiences, expirationSeconds, boundObjectRef: bound } = spec
-  const words: string[] = []
-  if (Array.isArray(audiences)) {
-    words.push(...audiences.map((audience) => `--audience=${String(audience)}`))
-  }
-  if (typeof expirationSeconds === 'number') words.push(`--duration=${expirationSeconds}s`)
-  if (isObject(bound)) {
-    words.push(`--bound-object-kind=${String(bound['kind'])}`)
-    words.push(`--bound-object-name=${String(bound['name'])}`)
-  }
-  return words
-}
-
-/**
- * What a token is asked for. JSON is sent on as it was understood here, since of two keys of one
- * name the API server might take the other.
- */
-export function readWish(contentType: string | undefined, body: Buffer): Wish {
-  const type = (contentType ?? 'application/json').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json') return { body, words: ['--parameters=unknown'] }
-  let asked: unknown
-  try {
-    asked = JSON.parse(body.toString('utf8'))
-  } catch {
-    asked = undefined
-  }
-  if (!isObject(asked)) {
-    throw new GatewayError(
-      'BadRequest',
-      'the TokenRequest is not a JSON object; use kubectl create token',
-      {
-        id: 1047,
-      },
-    )
-  }
-  const spec = isObject(asked['spec']) ? asked['spec'] : {}
-  return { body: Buffer.from(JSON.stringify(asked)), words: wishWords(spec) }
-}
+/** The API server answers within seconds, or not at all. */
+const TIMEOUT_MS = 30_000
 
 function tokenAccess({ namespace, name }: TokenTarget, words: string[]): Access {
   return {
@@ -133,7 +84,7 @@ async function readAnswer(answer: IncomingMessage): Promise<Buffer> {
 async function fetchToken(
   deps: SessionDeps,
   { info, request }: Exchange,
-  { body }: Wish,
+  { body }: TokenWish,
   session: OpenedSession,
   signal: AbortSignal,
 ): Promise<{ answer: IncomingMessage; bytes: Buffer }> {
@@ -155,7 +106,7 @@ async function fetchToken(
 async function run(
   deps: SessionDeps,
   exchange: Exchange,
-  wish: Wish,
+  wish: TokenWish,
   session: OpenedSession,
 ): Promise<SessionEnd> {
   const { info, response } = exchange
@@ -193,9 +144,6 @@ async function run(
   }
 }
 
-/** The API server answers within seconds, or not at all. */
-const TIMEOUT_MS = 30_000
-
 /** Rejects only while nothing has been opened yet; after that all is answered, logged and recorded. */
 export async function serveToken(
   deps: SessionDeps,
@@ -204,7 +152,7 @@ export async function serveToken(
 ): Promise<void> {
   const { user, request, response } = exchange
   const body = await readWholeBody(request, { maxBytes: MAX_REQUEST_BYTES })
-  const wish = readWish(request.headers['content-type'], body)
+  const wish = readTokenWish(request.headers['content-type'], body)
   await conductSession(
     deps,
     { user, access: tokenAccess(target, wish.words), client: clientOf(request), protocol: 'http' },

@@ -58,6 +58,18 @@ describe('where a policy and RBAC allow it', () => {
     expect(lines.join()).not.toContain('secret')
   })
 
+  it.each(['/api', '/apis/apps/v1', '/openapi/v3', '/version'])(
+    'what kinds there are is told as themselves, also where nothing allows it: %s',
+    async (path) => {
+      bed.serves(/./, (_request, response) => void response.end('{}'))
+      for (const user of ['cy', 'bo', 'system:admin']) {
+        expect((await bed.ask('GET', path, { 'Impersonate-User': user })).code).toBe(200)
+      }
+      const themselves = expect.arrayContaining(['impersonate-user: ana'])
+      expect(bed.identities(new RegExp(`^${path}$`))).toEqual([themselves, themselves, themselves])
+    },
+  )
+
   it('it is counted', async () => {
     await bed.ask('GET', PODS, CY)
     expect(await bed.under.metrics.registry.metrics()).toContain(
