@@ -60,6 +60,14 @@ function gatewayEnding(error: GatewayError): Ending {
   }
 }
 
+function stuck(): GatewayError {
+  return new GatewayError(
+    'Timeout',
+    'the program behind the proxy has stopped reading what it is sent; look at its logs',
+    { id: 1504 },
+  )
+}
+
 /** What one exchange has opened so far. */
 interface Passage {
   exchange: Exchange
@@ -198,7 +206,10 @@ async function run(
   limit.signal.addEventListener('abort', onLimit, { once: true })
   if (limit.signal.aborted) onLimit()
   const elapsedMs = (): number => session.elapsedMs()
-  const upload = hasBody(request) ? createUpload({ request, recording, elapsedMs }) : undefined
+  const onStuck = (): void => ends.abort(stuck())
+  const upload = hasBody(request)
+    ? createUpload({ request, recording, elapsedMs, onStuck })
+    : undefined
   const passage: Passage = { exchange, session, upload, ends }
   session.bind({
     onRelease(entries) {

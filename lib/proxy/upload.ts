@@ -10,6 +10,7 @@ import { Readable } from 'node:stream'
 
 import type { Entry } from '../recording/frame.ts'
 import type { Recording } from '../recording/recorder.ts'
+import { systemTimers, type Timers } from '../recording/timers.ts'
 import { joinNeighbours } from './join-neighbours.ts'
 import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from './pump.ts'
 
@@ -30,14 +31,24 @@ export interface UploadOptions {
   recording: Recording
   /** Milliseconds since the session began. */
   elapsedMs(): number
+  /** The program has read nothing for so long, while the client waits. Called once at most. */
+  onStuck(): void
+  /** A client that leaves while it waits is not noticed, since its socket is not read. */
+  stuckMs?: number
+  timers?: Timers
 }
 
-export function createUpload({ request, recording, elapsedMs }: UploadOptions): Upload {
+const STUCK_MS = 120_000
+
+export function createUpload(options: UploadOptions): Upload {
+  const { request, recording, elapsedMs, onStuck } = options
+  const { stuckMs = STUCK_MS, timers = systemTimers } = options
   let bytes = 0
   let released = 0
   let hasEnded = false
   let isDone = false
   let paused = false
+  let cancelWatch: (() => void) | undefined
   const body = new Readable({ read: go })
 
   function onTheWay(): number {
@@ -47,7 +58,16 @@ export function createUpload({ request, recording, elapsedMs }: UploadOptions): 
   function go(): void {
     if (!paused || onTheWay() > LOW_WATER_BYTES) return
     paused = false
+    cancelWatch?.()
     request.resume()
+  }
+
+  function watch(): void {
+    const taken = released - body.readableLength
+    cancelWatch = timers.after(stuckMs, () => {
+      if (released - body.readableLength > taken) watch()
+      else onStuck()
+    })
   }
 
   function endWhenDone(): void {
@@ -62,6 +82,7 @@ export function createUpload({ request, recording, elapsedMs }: UploadOptions): 
     if (paused || onTheWay() < HIGH_WATER_BYTES) return
     paused = true
     request.pause()
+    watch()
   }
 
   function onEnd(): void {
@@ -87,6 +108,7 @@ export function createUpload({ request, recording, elapsedMs }: UploadOptions): 
       go()
     },
     stop() {
+      cancelWatch?.()
       request.off('data', onData).off('end', onEnd)
       body.destroy()
     },
