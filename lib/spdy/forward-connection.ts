@@ -106,6 +106,16 @@ export class SpdyForwardConnection implements ForwardConnection, GateMember {
     this.#settle()
   }
 
+  finish(): void {
+    const data = this.#streams.get('data')
+    if (this.#over || data === undefined) return
+    this.#owner.wire.endStream(data)
+    // What the peer may still send on it reaches nobody.
+    this.#owner.wire.forgetStream(data)
+    this.#endErrorStream()
+    this.#conclude({ kind: 'clean', detail: 'ended' }, true)
+  }
+
   pause(): void {
     this.#inbox.pause()
   }

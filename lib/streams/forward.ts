@@ -70,6 +70,11 @@ export interface ForwardConnection {
   write(data: Uint8Array): boolean
   /** Half-close: no more bytes from us; the peer's may still flow. */
   end(): void
+  /**
+   * Ends it for good, behind all that was written: nobody serves it any more, as the kubelet says by
+   * ending both of its streams. kubectl before 1.34 waits for that before it closes its own socket.
+   */
+  finish(): void
   /** Stops and restarts `onData`; up to a bound the leg keeps what comes meanwhile, others go on. */
   pause(): void
   resume(): void

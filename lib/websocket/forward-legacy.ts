@@ -116,6 +116,10 @@ class ChannelConnection implements ForwardConnection, GateMember {
     this.close({ kind: 'clean', detail: 'ended' }, false)
   }
 
+  finish(): void {
+    this.end()
+  }
+
   pause(): void {
     this.#inbox.pause()
   }

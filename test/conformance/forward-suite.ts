@@ -282,6 +282,21 @@ export function forwardSuite(options: ForwardSuiteOptions): void {
 
     if (!options.halfCloses) return
 
+    it('finishes one connection behind what was written and goes on with the other', async () => {
+      const pair = await start()
+      const done = await pair.join(8001)
+      const other = await pair.join(8002)
+      done.server.connection.write(bytesOf('the last words'))
+      done.server.connection.finish()
+      await done.client.until(() => done.client.ends.length > 0)
+      expect(done.client.text).toBe('the last words')
+      expect(done.client.ends.map(({ kind }) => kind)).toEqual(['clean'])
+      done.client.connection.write(bytesOf('too late'))
+      other.client.connection.write(bytesOf('still here'))
+      await other.server.until(() => other.server.text === 'still here')
+      expect(done.server.text).toBe('')
+    })
+
     it('half-closes either way, output after half-close included', async () => {
       const pair = await start()
       const { client, server } = await pair.join(8001)

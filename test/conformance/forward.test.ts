@@ -120,6 +120,8 @@ class LegacyClient implements ForwardConnection {
   }
 
   end(): void {}
+
+  finish(): void {}
   pause(): void {}
   resume(): void {}
   fail(): void {}

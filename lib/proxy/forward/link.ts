@@ -20,6 +20,8 @@ interface Side {
   connection: ForwardConnection
   valve: Valve
   isOver: boolean
+  /** No bytes will come from it, and all that came have been passed on. */
+  isDone: boolean
 }
 
 export class Link {
@@ -33,8 +35,8 @@ export class Link {
     const { client, pod } = options
     this.#options = options
     this.id = client.id
-    this.#client = { connection: client, valve: new Valve(client), isOver: false }
-    this.#pod = { connection: pod, valve: new Valve(pod), isOver: false }
+    this.#client = { connection: client, valve: new Valve(client), isOver: false, isDone: false }
+    this.#pod = { connection: pod, valve: new Valve(pod), isOver: false, isDone: false }
   }
 
   start(): void {
@@ -45,7 +47,7 @@ export class Link {
   /** What the store has taken goes on; no bytes: that side sends no more. */
   pass(direction: Direction, data: Uint8Array): void {
     const [from, to] = direction === 'up' ? [this.#client, this.#pod] : [this.#pod, this.#client]
-    if (data.length === 0) to.connection.end()
+    if (data.length === 0) this.#end(from, to)
     else this.#write(from, to, data)
   }
 
@@ -71,7 +73,7 @@ export class Link {
         if (passes) this.#write(from, to, data)
       },
       onEnd: () => {
-        if (transcript.takeEnd(this.id, direction)) to.connection.end()
+        if (transcript.takeEnd(this.id, direction)) this.#end(from, to)
       },
       onDrain: () => to.valve.release('peer'),
       onClose: (end) => this.#onClose(from, to, end),
@@ -82,6 +84,13 @@ export class Link {
     if (!to.isOver && !to.connection.write(data)) from.valve.stop('peer')
   }
 
+  #end(from: Side, to: Side): void {
+    from.isDone = true
+    // Over and not only half closed: whatever the other would still send, nobody takes it.
+    if (from.isOver) to.connection.finish()
+    else to.connection.end()
+  }
+
   #onClose(from: Side, to: Side, { kind, detail }: ConnectionEnd): void {
     from.isOver = true
     if (kind !== 'clean') this.#reason ||= kind === 'failed' ? detail : kind
@@ -89,7 +98,7 @@ export class Link {
       const words =
         kind === 'failed' && to === this.#client ? this.#options.wordsFor(detail) : undefined
       to.connection.fail(words)
-    }
+    } else if (!to.isOver && kind === 'clean' && from.isDone) to.connection.finish()
     if (from.isOver && to.isOver) this.#options.onOver(this.#reason || 'ended')
   }
 }

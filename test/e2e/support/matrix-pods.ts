@@ -132,7 +132,7 @@ function shell(name: string, script: string): Container {
 /** What it is sent on port 9000 it answers with the digest of; it also serves a program of some megabytes. */
 const SERVER = String.raw`
 mkdir -p /www/cgi-bin && cd /www/cgi-bin
-printf '%s\n' '#!/bin/sh' 'printf "Content-Length: 68\r\n\r\n"' 'head -c $CONTENT_LENGTH | sha256sum' > digest
+printf '%s\n' '#!/bin/sh' 'printf "Content-Type: text/plain\r\n\r\n"' 'head -c $CONTENT_LENGTH | sha256sum' > digest
 chmod +x digest
 cp /bin/busybox /www/program
 httpd -p 9000 -h /www

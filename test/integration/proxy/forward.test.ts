@@ -210,6 +210,24 @@ describe.each(['Digest', 'Full'] as const)('with content: %s', (content) => {
   })
 })
 
+it.each(['Digest', 'Full'] as const)(
+  'a pod that ends a connection ends it for the client too, whose own half is open (%s)',
+  async (content) => {
+    await start({ ...PORTS, recording: { content } })
+    serve = (connection) => {
+      echo(connection)
+      connection.write(Buffer.from('all I have to say'))
+      connection.finish()
+    }
+    const session = await open()
+    const talk = await connect(session, 80)
+    await eventually('the end', () => talk.end !== undefined)
+    expect([talk.heard(), talk.end?.kind]).toEqual(['all I have to say', 'clean'])
+    await session.finish()
+    expect((await sealed()).end).toMatchObject({ connections: 1, bytes: { stdout: 17 } })
+  },
+)
+
 describe('a port', () => {
   it('that no policy names is refused in words when it is the only one', async () => {
     await start()
