@@ -17,7 +17,7 @@ export function parsePaxRecords(body: Uint8Array): Map<string, string> {
     const space = body.indexOf(SPACE, at)
     const length = space < 0 || space > at + MAX_DIGITS ? 0 : lengthIn(body.subarray(at, space))
     const end = at + length
-    if (end <= space + 1 || end > body.length || body[end - 1] !== NEWLINE) {
+    if (space < 0 || end <= space + 1 || end > body.length || body[end - 1] !== NEWLINE) {
       throw new TarViolation('an extended header has a record of a wrong length')
     }
     const record = decoder.decode(body.subarray(space + 1, end - 1))
