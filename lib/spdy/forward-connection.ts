@@ -107,11 +107,13 @@ export class SpdyForwardConnection implements ForwardConnection, GateMember {
   }
 
   finish(): void {
+    if (this.#over) return
     const data = this.#streams.get('data')
-    if (this.#over || data === undefined) return
-    this.#owner.wire.endStream(data)
-    // What the peer may still send on it reaches nobody.
-    this.#owner.wire.forgetStream(data)
+    if (data !== undefined) {
+      this.#owner.wire.endStream(data)
+      // What the peer may still send on it reaches nobody.
+      this.#owner.wire.forgetStream(data)
+    }
     this.#endErrorStream()
     this.#conclude({ kind: 'clean', detail: 'ended' }, true)
   }
@@ -162,10 +164,10 @@ export class SpdyForwardConnection implements ForwardConnection, GateMember {
         return
       }
     } else if (stream === 'data' && isCancel && this.#localEnded) {
-      // How client-go ends a connection that the pod has ended: it throws away what it would have sent.
+      // How client-go ends a connection that the pod has ended: it throws away what it would have
+      // sent, and waits for what the error stream says.
       if (!this.#remoteEnded) this.#inbox.end()
-      this.#endErrorStream()
-      this.#conclude({ kind: 'clean', detail: 'ended' }, false)
+      this.#remoteEnded = true
       return
     }
     // client-go waits for the end of the error stream, whatever became of the data stream.
@@ -188,13 +190,9 @@ export class SpdyForwardConnection implements ForwardConnection, GateMember {
 
   /** Has it come to an end? */
   #settle(): void {
-    if (this.#owner.role === 'server') {
-      if (!this.#localEnded || !this.#remoteEnded) return
-      this.#endErrorStream()
-      this.#conclude({ kind: 'clean', detail: 'ended' }, false)
-      return
-    }
-    if (!this.#errorEnded) return
+    // Towards kubectl that is said by `finish` or `fail`: the kubelet ends the data stream first and
+    // may still say on the error stream why.
+    if (this.#owner.role === 'server' || !this.#errorEnded) return
     if (this.#errorTextBytes > 0) {
       const detail = Buffer.concat(this.#errorText).toString()
       this.#resetStreams()

@@ -68,7 +68,10 @@ export interface ForwardConnection {
   start(handlers: ConnectionHandlers): void
   /** False: wait for `onDrain`. Ignored after `end` or the connection's end. */
   write(data: Uint8Array): boolean
-  /** Half-close: no more bytes from us; the peer's may still flow. */
+  /**
+   * Half-close: no more bytes from us; the peer's may still flow. Towards a client `finish` or `fail`
+   * must follow: until then it may still be told why.
+   */
   end(): void
   /**
    * Ends it for good, behind all that was written: nobody serves it any more, as the kubelet says by

@@ -282,6 +282,19 @@ export function forwardSuite(options: ForwardSuiteOptions): void {
 
     if (!options.halfCloses) return
 
+    it('says why a connection failed whose client has half-closed', async () => {
+      const pair = await start()
+      const { client, server } = await pair.join(8001)
+      client.connection.write(bytesOf('hello'))
+      client.connection.end()
+      await server.until(() => server.ended)
+      // The kubelet ends the data stream first and says why afterwards.
+      server.connection.end()
+      server.connection.fail('nothing listens there')
+      await client.until(() => client.ends.length > 0)
+      expect(client.ends).toEqual([{ kind: 'failed', detail: 'nothing listens there' }])
+    })
+
     it('finishes one connection behind what was written and goes on with the other', async () => {
       const pair = await start()
       const done = await pair.join(8001)
@@ -306,6 +319,7 @@ export function forwardSuite(options: ForwardSuiteOptions): void {
       expect(server.text).toBe('question')
       server.connection.write(bytesOf('answer'))
       server.connection.end()
+      server.connection.finish()
       await client.until(() => client.ends.length > 0)
       await server.until(() => server.ends.length > 0)
       expect(client.text).toBe('answer')

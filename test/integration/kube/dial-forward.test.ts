@@ -60,7 +60,7 @@ const echo: Answer = (socket, _request, head) => {
       if (connection.port === 81) connection.fail('error forwarding port 81: connection refused')
       connection.start({
         onData: (data) => void connection.write(data),
-        onEnd: () => connection.end(),
+        onEnd: () => connection.finish(),
         onDrain() {},
         onClose() {},
       })

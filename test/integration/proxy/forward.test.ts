@@ -52,7 +52,7 @@ afterEach(async () => {
 function echo(connection: ForwardConnection): void {
   connection.start({
     onData: (data) => connection.write(data),
-    onEnd: () => connection.end(),
+    onEnd: () => connection.finish(),
     onDrain: () => undefined,
     onClose: () => undefined,
   })

@@ -29,7 +29,7 @@ function echo(connection: ForwardConnection): void {
   if (connection.port === 82) connection.fail()
   connection.start({
     onData: (data) => void connection.write(data),
-    onEnd: () => connection.end(),
+    onEnd: () => connection.finish(),
     onDrain() {},
     onClose() {},
   })

@@ -64,6 +64,7 @@ describe('port-forward towards kubectl', () => {
     await one.until(() => one.ended)
     one.connection.write(bytesOf('bye'))
     one.connection.end()
+    one.connection.finish()
     await settled()
     expect(peer.log.slice(3, 6)).toEqual(['DATA 103 "bye"', 'DATA 103 "" FIN', 'DATA 101 "" FIN'])
     expect(one.ends.map(({ kind }) => kind)).toEqual(['clean'])
@@ -213,6 +214,10 @@ describe('port-forward towards kubectl', () => {
     one.connection.end()
     await peer.until(() => peer.has('DATA 103 "" FIN'))
     peer.send({ type: 'RST_STREAM', streamId: 103, status: 5 })
+    await one.until(() => one.ended)
+    // What the error stream may still say comes after it.
+    expect(peer.has('DATA 101 "" FIN')).toBe(false)
+    one.connection.finish()
     await one.until(() => one.ends.length > 0)
     expect([one.ended, one.ends[0]?.kind]).toEqual([true, 'clean'])
     await peer.until(() => peer.has('DATA 101 "" FIN'))
@@ -269,7 +274,7 @@ describe('port-forward from end to end', () => {
     const echo = (connection: ForwardConnection): void =>
       connection.start({
         onData: (data) => void connection.write(data),
-        onEnd: () => connection.end(),
+        onEnd: () => connection.finish(),
         onDrain() {},
         onClose() {},
       })
