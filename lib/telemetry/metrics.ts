@@ -34,7 +34,7 @@ export function createMetrics(version: string, policyAgeMs: () => number): Metri
     registry,
     requests: new Counter({
       name: 'podgate_requests_total',
-      help: 'Requests answered, by HTTP code (101 for streams that were opened) and by kind: passThrough, exec, attach, console, refused.',
+      help: 'Requests answered, by HTTP code (101 for sessions that were opened) and by kind: passThrough, exec, attach, copy, portForward, logs, debug, debugContainer, createPod, proxy, tokenRequest, impersonate, console, refused.',
       labelNames: ['code', 'kind'] as const,
       registers,
     }),
@@ -58,19 +58,19 @@ export function createMetrics(version: string, policyAgeMs: () => number): Metri
     }),
     sessionsActive: new Gauge({
       name: 'podgate_sessions_active',
-      help: 'Streams running now, by operation.',
+      help: 'Sessions running now, by operation.',
       labelNames: ['operation'] as const,
       registers,
     }),
     sessionsEnded: new Counter({
       name: 'podgate_sessions_ended_total',
-      help: 'Streams that ended, by outcome in the transcript.',
+      help: 'Sessions that ended, by outcome in the transcript.',
       labelNames: ['outcome'] as const,
       registers,
     }),
     streamBytes: new Counter({
       name: 'podgate_stream_bytes_total',
-      help: 'Bytes carried, by channel.',
+      help: 'Bytes carried, by channel; of port-forward stdin is to the pod, stdout from it.',
       labelNames: ['channel'] as const,
       registers,
     }),
@@ -82,7 +82,7 @@ export function createMetrics(version: string, policyAgeMs: () => number): Metri
     }),
     openSeconds: new Histogram({
       name: 'podgate_session_open_seconds',
-      help: 'From request to open stream, without the wait for an approval.',
+      help: 'From request to open stream or answer, without the wait for an approval.',
       buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       registers,
     }),
