@@ -262,9 +262,9 @@ export interface ClusterAccessPolicyCopy {
   /** Download is from the container to the person, Upload the other way. Left out, it is both. */
   directions?: ('Download' | 'Upload')[]
   /**
-   * The paths inside the container, absolute, such as /var/log/*. An asterisk stands for any
-   * characters, slashes included, a question mark for exactly one. Every file that is moved must be
-   * among them. Left out, it is every path.
+   * The paths inside the container, absolute, such as /var/log/**. An asterisk stands for any
+   * characters but a slash, two for slashes as well, a question mark for exactly one character.
+   * Every file that is moved must be among them. Left out, it is every path.
    */
   paths?: string[]
   /**

@@ -103,7 +103,7 @@ export function podGone(pod: string, why: string): GatewayError {
 export function roadClosed(what: string): GatewayError {
   return new GatewayError(
     'Forbidden',
-    `not allowed through this gateway: ${what}. No AccessPolicy can allow it, and what no policy allows is denied. Use kubectl exec or attach`,
+    `not allowed through this gateway: ${what}. No AccessPolicy can allow it, and what no policy allows is denied. Use kubectl exec, port-forward, logs, cp or debug`,
     { id: 1014 },
   )
 }

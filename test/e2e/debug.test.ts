@@ -14,19 +14,7 @@ beforeAll(async () => {
   await shop.apply(DEV_PODS)
   await shop.apply(DEV_PODS_BINDING)
   await shop.apply(debugPolicy('own-pods', { key: 'app', operator: 'DoesNotExist' }))
-  await shop.apply(
-    debugPolicy(
-      'web-debug',
-      { key: 'app', operator: 'In', values: ['web'] },
-      {
-        approval: {
-          mode: 'Session',
-          approvers: [{ kind: 'Group', name: 'oncall' }],
-          validFor: '30s',
-        },
-      },
-    ),
-  )
+  await shop.apply(debugPolicy('web-debug', WEB_PODS, BY_ONCALL))
   await eventually('the policies in the gateway', async () => {
     const { stdout } = await shop.admin(['get', 'apol', '-n', 'shop', '-o', 'name'])
     return stdout.includes('web-debug')
@@ -36,6 +24,11 @@ beforeAll(async () => {
 afterAll(async () => {
   await shop.close()
 }, 60_000)
+
+const WEB_PODS = { key: 'app', operator: 'In', values: ['web'] }
+const BY_ONCALL = {
+  approval: { mode: 'Session', approvers: [{ kind: 'Group', name: 'oncall' }], validFor: '30s' },
+}
 
 const DEV_PODS = {
   apiVersion: 'rbac.authorization.k8s.io/v1',

@@ -1,7 +1,5 @@
-/**
- * Every rule in the definition of ApprovalRequest, against a real API server. Without admission
- * policies, and as an administrator whom nothing else stops.
- */
+// Every rule in the definition of ApprovalRequest, against a real API server. Without admission
+// policies, and as an administrator whom nothing else stops.
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
 import { installResources, namespaceNamed, startApi, type Api } from './harness.ts'

@@ -10,13 +10,13 @@ import { parseEvent, type SessionEvent } from '../../../lib/recording/event.ts'
 import { decodeFrame } from '../../../lib/recording/frame.ts'
 import type { SessionDocument } from '../../../lib/recording/session-document.ts'
 import type {
-  ConnectionEnd,
   ForwardClientSession,
   ForwardConnection,
   ForwardServerSession,
 } from '../../../lib/streams/forward.ts'
 import { negotiateForward } from '../../../lib/streams/subprotocol.ts'
 import { eventually } from '../../fakes/eventually.ts'
+import { connect } from './conversation.ts'
 import {
   pod,
   policy,
@@ -107,31 +107,6 @@ async function refusalOf(): Promise<string> {
     () => 'it was opened',
     (error: unknown) => (error as { status: { message: string } }).status.message,
   )
-}
-
-interface Conversation {
-  connection: ForwardConnection
-  heard(): string
-  ended: boolean
-  end: ConnectionEnd | undefined
-}
-
-async function connect(session: ForwardClientSession, port: number): Promise<Conversation> {
-  const connection = await session.open(port)
-  const chunks: Uint8Array[] = []
-  const conversation: Conversation = {
-    connection,
-    heard: () => Buffer.concat(chunks).toString(),
-    ended: false,
-    end: undefined,
-  }
-  connection.start({
-    onData: (data) => chunks.push(data),
-    onEnd: () => (conversation.ended = true),
-    onDrain: () => undefined,
-    onClose: (end) => (conversation.end = end),
-  })
-  return conversation
 }
 
 async function sealed(): Promise<SessionDocument> {
