@@ -239,7 +239,7 @@ describe('an upload', () => {
       { 'in/one': 'eins', 'in/TWO': { link: '/etc/passwd' } },
     ],
   ])('is stopped before %s reaches the pod', async (_what, copy, files) => {
-    await start(copy as CopySpec['copy'])
+    await start(copy)
     const client = await dial(UP, true)
     const { seen } = upstream()
     client.session.write('stdin', archive(files))

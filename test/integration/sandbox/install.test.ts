@@ -83,7 +83,7 @@ describe('a cluster that was there before the sandbox', () => {
       new Set(['example.com/demo:2']),
     )
     const policies = await runKubectl(['get', 'accesspolicies', '-n', 'shop', '-o=name'], admin)
-    expect(policies.trim().split('\n')).toHaveLength(2)
+    expect(policies.trim().split('\n')).toHaveLength(4)
     await checkGatewayAccount()
     await removeAll(admin)
     expect(await installed()).toEqual([])
