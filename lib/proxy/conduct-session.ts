@@ -71,8 +71,8 @@ export interface OpenedSession {
   elapsedMs(): number
   /** From here on what the record has taken, and its failure, are told to `hooks`. Once. */
   bind(hooks: RecordingHooks): void
-  /** For the figures: all is open, bytes may flow. */
-  running(): void
+  /** For the figures: all is open, bytes may flow. `code`: of the answer; default 101. */
+  running(code?: string): void
 }
 
 export interface SessionWork {
@@ -249,11 +249,11 @@ async function open(
     expiresInMs: until === undefined ? undefined : until.getTime() - Date.now(),
     elapsedMs: () => Math.round(performance.now() - attempt.beganAt),
     bind: (to) => hooks.bind(to),
-    running() {
+    running(code = '101') {
       isRunning = true
       const openedMs = performance.now() - attempt.beganAt - attempt.waitedMs
       deps.metrics.openSeconds.observe(openedMs / 1000)
-      deps.metrics.requests.inc({ code: '101', kind: kindOf(operation) })
+      deps.metrics.requests.inc({ code, kind: kindOf(operation) })
       deps.metrics.sessionsActive.inc({ operation })
     },
   }

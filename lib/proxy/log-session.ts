@@ -25,7 +25,7 @@ import { logQuery, type LogOptions } from './log-options.ts'
 import { podChanged } from './messages.ts'
 import { createOneWayPump, type OneWayEnd, type OneWayPump } from './one-way-pump.ts'
 import { clientOf } from './serve-stream.ts'
-import { limitSession, type SessionLimit } from './session-limit.ts'
+import { limitSession, outcomeOf, type SessionLimit } from './session-limit.ts'
 
 export interface LogDeps extends SessionDeps {
   maskRules(spec: AllowingDecision['obligations']['masking']): CompiledMaskRules
@@ -69,10 +69,7 @@ function clientEnding({ follow }: LogOptions): Ending {
 }
 
 function gatewayEnding(error: GatewayError): Ending {
-  const { message } = error
-  if (error.id === 1007) return { outcome: 'Expired', message }
-  const isStore = error.reason === 'ServiceUnavailable' && error.id !== 1031
-  return { outcome: isStore ? 'StoreLost' : 'Failed', message }
+  return { outcome: outcomeOf(error), message: error.message }
 }
 
 function sessionEnd(ending: Ending, stdout = 0, masker?: Masker): SessionEnd {
@@ -185,7 +182,7 @@ async function join(
     onRelease: (entries) => pump.release(entries),
     onFailure: (error) => pump.fail(error),
   })
-  session.running()
+  session.running(request.client.protocol === 'http' ? '200' : '101')
   pump.start()
   const ending = await conclude(request, { answer, sink, pump, session }, await pump.ended)
   deps.metrics.streamBytes.inc({ channel: 'stdout' }, pump.bytes)

@@ -7,7 +7,7 @@ import type { SessionEnd, SessionOutcome } from '../recording/session-document.t
 import { encodeStatus, parseErrorStream } from '../streams/exit-status.ts'
 import type { StreamSession } from '../streams/session.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { limitSession } from './session-limit.ts'
+import { limitSession, outcomeOf } from './session-limit.ts'
 import { createPump, type InputFilter, type OutputFilter, type Pump, type PumpEnd } from './pump.ts'
 
 export interface RunOptions {
@@ -63,11 +63,6 @@ export function upstreamEnding(end: PumpEnd, protocol: string): Ending {
   }
 }
 
-function gatewayOutcome(error: GatewayError): SessionOutcome {
-  if (error.id === 1007) return 'Expired'
-  return error.reason === 'ServiceUnavailable' ? 'StoreLost' : 'Failed'
-}
-
 function merged(maskers: RunOptions['maskers']): Record<string, number> {
   const counts = new Map<string, number>()
   for (const masker of [maskers.stdout, maskers.stderr]) {
@@ -103,7 +98,7 @@ export function createRunningSession(options: RunOptions): RunningSession {
     if (end.by === 'gateway') {
       upstream.abort('ended by the gateway')
       const error = end.error ?? new GatewayError('InternalError', 'ended by the gateway')
-      const ending = failed(gatewayOutcome(error), error)
+      const ending = failed(outcomeOf(error), error)
       await client.finish(ending.status)
       return ending
     }
@@ -116,7 +111,7 @@ export function createRunningSession(options: RunOptions): RunningSession {
       return ending
     }
     // The store went away with output still unstored: what was not stored is not shown (I2).
-    const lost = failed(gatewayOutcome(failure), failure)
+    const lost = failed(outcomeOf(failure), failure)
     await client.finish(lost.status)
     return lost
   }

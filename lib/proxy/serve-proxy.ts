@@ -27,7 +27,7 @@ import { PROXY_METHODS, isProxyMethod, proxyAccess, type ProxyTarget } from './p
 import { redirectWithin } from './proxy-path.ts'
 import { drainRequest, sendStatus } from './respond.ts'
 import { clientOf } from './serve-stream.ts'
-import { limitSession } from './session-limit.ts'
+import { limitSession, outcomeOf } from './session-limit.ts'
 import { createUpload, type Upload } from './upload.ts'
 
 export type { ProxyTarget } from './proxy-access.ts'
@@ -52,12 +52,7 @@ const BROKEN: Ending = {
 }
 
 function gatewayEnding(error: GatewayError): Ending {
-  const { id, reason, message } = error
-  if (id === 1007) return { outcome: 'Expired', message }
-  return {
-    outcome: reason === 'ServiceUnavailable' && id === 1012 ? 'StoreLost' : 'Failed',
-    message,
-  }
+  return { outcome: outcomeOf(error), message: error.message }
 }
 
 function stuck(): GatewayError {
@@ -175,7 +170,7 @@ async function join(
   const onEnd = (): void => pump.fail(ends.signal.reason as GatewayError)
   ends.signal.addEventListener('abort', onEnd, { once: true })
   if (ends.signal.aborted) onEnd()
-  session.running()
+  session.running(String(answer.statusCode ?? 502))
   pump.start()
   const ending = await conclude(passage, answer, sink, pump, await pump.ended)
   deps.metrics.streamBytes.inc({ channel: 'stdin' }, upload?.bytes ?? 0)

@@ -122,8 +122,8 @@ async function run(
   try {
     const signal = AbortSignal.any([limit.signal, timeout])
     const { answer, bytes } = await fetchToken(deps, exchange, wish, session, signal)
-    session.running()
     const status = answer.statusCode ?? 502
+    session.running(String(status))
     const { method, path } = info
     session.recording.append(
       eventEntry({ type: 'request', method, path, status }, session.elapsedMs()),

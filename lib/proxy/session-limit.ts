@@ -1,5 +1,6 @@
 /** What ends a session from our side while it runs: the approved time, and the gateway's own end. */
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { SessionOutcome } from '../recording/session-document.ts'
 
 export interface SessionLimit {
   /** Aborts with a GatewayError as its reason. */
@@ -13,6 +14,12 @@ export interface SessionLimitOptions {
   /** Undefined without an approval. */
   expiresInMs: number | undefined
   stop: AbortSignal
+}
+
+/** What the record says of an end that came from the gateway itself. */
+export function outcomeOf({ id }: GatewayError): SessionOutcome {
+  if (id === 1007) return 'Expired'
+  return id === 1012 ? 'StoreLost' : 'Failed'
 }
 
 /** setTimeout's own limit; longer accesses are cut to 24 days. */

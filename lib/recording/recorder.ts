@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto'
 
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { layOut, packFrame, type Entry } from './frame.ts'
+import { Gatherer } from './gather.ts'
 import { LEASE_MS, leaseKeeperOf, type LeaseKeeper } from './lease.ts'
 import { retryWhileAway } from './retry.ts'
 import { MAX_IN_FLIGHT, sealSession } from './seal.ts'
@@ -61,8 +62,8 @@ export interface Recording {
  */
 export const FRAME_BYTES: number = 384 * 1024
 export const IN_FLIGHT = 2
-/** Bookkeeping of one entry, so that a flood of one-byte entries counts what it really takes. */
-const ENTRY_OVERHEAD_BYTES = 64
+/** Bookkeeping of one entry, so that a flood of small entries counts what it really takes. */
+const ENTRY_OVERHEAD_BYTES = 200
 const STALL_MS = 20_000
 /** kubectl must have its answer within 3 s. */
 const OPEN_MS = 2_000
@@ -166,6 +167,7 @@ class SessionRecording implements Recording {
   #state: 'open' | 'sealing' | 'failed' = 'open'
   #pending: Entry[] = []
   #pendingCost = 0
+  readonly #gatherer = new Gatherer()
   #outstanding = 0
   readonly #flights: Flight[] = []
   #nextSeq = 0
@@ -199,8 +201,9 @@ class SessionRecording implements Recording {
       throw new GatewayError('InternalError', 'nothing can be recorded after the end of a session')
     }
     if (this.#state === 'failed') return
-    const cost = entry.data.length + ENTRY_OVERHEAD_BYTES
-    this.#pending.push(entry)
+    const isJoined = this.#gatherer.join(this.#pending.at(-1), entry)
+    const cost = entry.data.length + (isJoined ? 0 : ENTRY_OVERHEAD_BYTES)
+    if (!isJoined) this.#pending.push(entry)
     this.#pendingCost += cost
     this.#outstanding += cost
     this.#launch()

@@ -34,7 +34,7 @@ export function createMetrics(version: string, policyAgeMs: () => number): Metri
     registry,
     requests: new Counter({
       name: 'podgate_requests_total',
-      help: 'Requests answered, by HTTP code (101 for sessions that were opened) and by kind: passThrough, exec, attach, copy, portForward, logs, debug, debugContainer, createPod, proxy, tokenRequest, impersonate, console, refused.',
+      help: 'Requests answered, by HTTP code (101 for streams that were opened) and by kind: passThrough, exec, attach, copy, portForward, logs, debug, debugContainer, createPod, proxy, tokenRequest, impersonate, console, refused.',
       labelNames: ['code', 'kind'] as const,
       registers,
     }),

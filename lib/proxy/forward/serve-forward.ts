@@ -16,7 +16,7 @@ import { seekConsent } from '../consent.ts'
 import { podGone } from '../messages.ts'
 import { spendApproval } from '../obtain-approval.ts'
 import { refuseUpgrade } from '../respond.ts'
-import { limitSession } from '../session-limit.ts'
+import { limitSession, outcomeOf } from '../session-limit.ts'
 import { clientOf, type UpgradeRequest } from '../serve-stream.ts'
 import { watchPod } from './pod-watch.ts'
 import { createPortGate } from './port-gate.ts'
@@ -106,7 +106,7 @@ function watchEnds(deps: ForwardDeps, session: OpenedSession, forward: RunningFo
   })
   const onLimit = (): void => {
     const error = asGatewayError(limit.signal.reason)
-    forward.fail(error, error.id === 1007 ? 'Expired' : 'Failed')
+    forward.fail(error, outcomeOf(error))
   }
   limit.signal.addEventListener('abort', onLimit, { once: true })
   if (limit.signal.aborted) onLimit()

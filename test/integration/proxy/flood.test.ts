@@ -180,8 +180,8 @@ function livePieces(): number {
   return queryObjects(Buffer, { format: 'count' })
 }
 
-/** The recorder's bound of 944 KiB lets some 15,000 entries of one byte wait; the rest is of the process. */
-const PIECES_OF_OUTPUT = 25_000
+/** What waits is gathered into entries of up to 8 KiB; without that it would be 15,000 and more. */
+const PIECES_OF_OUTPUT = 3000
 /** Of some 30,000 without a bound on writes. */
 const PIECES_OF_INPUT = 8000
 

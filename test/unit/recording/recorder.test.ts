@@ -46,8 +46,10 @@ async function open(options: RecordingOptions = {}, store = createMemoryStore())
     },
     { timers, leases: createLeaseKeeper(store, { timers }), ...options },
   )
+  let atMs = 0
   const append = (text: string): void => {
-    recording.append({ kind: 'stdout', atMs: 1, data: Buffer.from(text) })
+    // So far apart that each stays an entry of its own; see gather.ts.
+    recording.append({ kind: 'stdout', atMs: (atMs += 20), data: Buffer.from(text) })
   }
   return { store, timers, recording, released, failures, append }
 }
@@ -120,7 +122,7 @@ describe('releasing', () => {
   })
 
   it('stores what a stream of one-byte entries holds in few frames', async () => {
-    const { store, released, append } = await open({ frameBytes: 256 * 1024 })
+    const { store, released, append } = await open({ frameBytes: 768 * 1024 })
     store.holding = true
     for (let index = 0; index < 5000; index++) append('x')
     for (let seq = 0; seq < 3; seq++) {
@@ -135,7 +137,23 @@ describe('releasing', () => {
     const { store, recording, append } = await open()
     store.holding = true
     for (let index = 0; index < 1000; index++) append('x')
-    expect(recording.outstandingBytes).toBeGreaterThanOrEqual(64 * 1000)
+    expect(recording.outstandingBytes).toBeGreaterThanOrEqual(200 * 1000)
+  })
+
+  it('gathers what comes byte by byte while it waits', async () => {
+    const { store, recording, released } = await open()
+    store.holding = true
+    for (let index = 0; index <= 10_000; index++) {
+      recording.append({ kind: 'stdout', atMs: 1, data: Buffer.from([97 + (index % 26)]) })
+    }
+    expect(recording.outstandingBytes).toBeLessThan(12_000)
+    await until(() => store.held.includes(0))
+    store.answer(0)
+    await until(() => store.held.includes(1))
+    store.answer(1)
+    await until(() => released.join('').length === 10_001)
+    expect(released.length).toBeLessThan(5)
+    expect(released.join('').slice(0, 30)).toBe('abcdefghijklmnopqrstuvwxyzabcd')
   })
 
   it('hands back the bytes that were stored, whatever became of those that were appended', async () => {
