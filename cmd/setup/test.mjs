@@ -16,7 +16,7 @@ const env = {
 }
 
 /** A leaked handle keeps jest alive for ever; that is a failure, not a wait. */
-const STEP_MINUTES = 25
+const STEP_MINUTES = 40
 
 const jest = (name, args) => ({
   name,
