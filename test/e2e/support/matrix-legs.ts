@@ -135,7 +135,14 @@ export async function openMatrix(shop: Shop): Promise<Matrix> {
           const since = new Date()
           const gateway = await open(each, wire, access.kubeconfig)
           comparison.gateway[each.version] = comparable(await row.run(gateway), gateway)
-          const wires = await wiresOf(shop, each, since, row.hasSession ?? true)
+          const wires = await wiresOf(shop, each, since, row.hasSession ?? true).catch(
+            (error: unknown) => {
+              const { code, stdout, stderr } = comparison.gateway[each.version] ?? {}
+              throw new Error(`kubectl says: ${JSON.stringify({ code, stdout, stderr })}`, {
+                cause: error,
+              })
+            },
+          )
           comparison.wires[each.version] = wires
         }),
       )
@@ -207,6 +214,8 @@ function comparable(outcome: Outcome, leg: Leg): Outcome {
       .replaceAll(' [PODGATE-1021]', '')
       .replaceAll(/\bdebugger-[a-z0-9]{5}\b/g, 'DEBUGGER')
       .replaceAll(/^([EIW])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ /gm, '$1 ')
+      // kubectl starts to read before it has made its streams: now and then, directly as well.
+      .replaceAll(/^E websocket\.go:\d+\] Unknown stream id 1, discarding message\n/gm, '')
   return { ...outcome, stdout: plain(outcome.stdout), stderr: plain(outcome.stderr) }
 }
 
