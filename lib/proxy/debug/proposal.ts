@@ -41,17 +41,29 @@ export function addedContainer(before: SpecPod, after: SpecPod): SpecContainer |
   return added[0]
 }
 
+/** Kubelet and others write to a pod at any time; so often at once they do not. */
+const MAX_TRIES = 5
+
 /**
- * Reads the pod, then tries: what somebody else adds in between shows as one container too many and
- * never as one that nobody decided on.
+ * Reads the pod, then tries, and again when the pod was written in between. What somebody else adds
+ * in spite of that shows as one container too many and never as one that nobody decided on.
  *
  * @param write with the person's impersonation and the mark of a session
  * @throws GatewayError, or UpstreamStatusError in the API server's own words.
  */
 export async function propose(client: ApiClient, write: ObjectWrite): Promise<Proposal> {
   const podPath = write.path.replace(/\/ephemeralcontainers$/, '')
-  const before = await client.request<SpecPod>('GET', podPath, { headers: write.headers })
-  const { object: pod, code, warning } = await dryRun<SpecPod>(client, write)
+  const read = async (): Promise<SpecPod> =>
+    await client.request<SpecPod>('GET', podPath, { headers: write.headers })
+  let before = await read()
+  let tried = await dryRun<SpecPod>(client, write)
+  const isSettled = (): boolean =>
+    before.metadata.resourceVersion === tried.object.metadata.resourceVersion
+  for (let tries = 1; tries < MAX_TRIES && !isSettled(); tries += 1) {
+    before = await read()
+    tried = await dryRun<SpecPod>(client, write)
+  }
+  const { object: pod, code, warning } = tried
   if (before.metadata.uid !== pod.metadata.uid || pod.metadata.resourceVersion === undefined)
     throw undecidable('the pod was replaced meanwhile')
   const container = addedContainer(before, pod)

@@ -36,7 +36,7 @@ export interface PodName {
 type Added = NonNullable<Proposal['added']>
 
 /** The pod changes with every probe of the kubelet; more often than that it is not bad luck. */
-const MAX_WRITES = 3
+const MAX_WRITES = 5
 
 function debugAccess(
   { namespace, pod }: PodName,
