@@ -93,7 +93,7 @@ async function startLoad(options: RecordingOptions): Promise<Load> {
   const loop = (async () => {
     while (state.going && failures.length === 0) {
       if (recording.outstandingBytes < 64 * 1024) {
-        recording.append({ kind: 'stdout', atMs: appended, data: Buffer.from(String(appended++)) })
+        recording.append({ kind: 'note', atMs: appended, data: Buffer.from(String(appended++)) })
       }
       await new Promise<void>((resolve) => {
         setImmediate(resolve)

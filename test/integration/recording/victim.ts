@@ -22,7 +22,8 @@ const recording = await openRecording(store, sessionStart({ id }), {
   onFailure: () => process.exit(1),
 })
 for (let number = 0; ; number++) {
-  recording.append({ kind: 'stdout', atMs: number, data: Buffer.from(String(number)) })
+  // Notes are never gathered into one, so each number stays an entry.
+  recording.append({ kind: 'note', atMs: number, data: Buffer.from(String(number)) })
   if (number % 3 === 0 || recording.outstandingBytes > 10_000) {
     await new Promise<void>((resolve) => {
       setImmediate(resolve)
