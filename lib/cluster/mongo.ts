@@ -9,12 +9,6 @@ import { openInstance, type OpenInstance } from './lifecycle.ts'
 import { type Program, startProgram, waitUntil } from './processes.ts'
 import { type Progress, silentProgress } from './progress.ts'
 
-/**
- * SQLite has one writer. A second one sleeps for 1, 2, 5, then 10 ms and more until it finds the
- * lock free, so that two inserts side by side are slower than one after the other.
- */
-const SQLITE_WRITERS = 1
-
 export interface MongoOptions {
   /** A running server of the MongoDB wire protocol, else $MONGODB_URI; then nothing is built or started. */
   uri?: string
@@ -80,7 +74,7 @@ async function startFerret(instance: OpenInstance, command: string): Promise<Mon
     await program.stop()
   }
   await start()
-  const uri = `mongodb://127.0.0.1:${port}/?maxPoolSize=${SQLITE_WRITERS}`
+  const uri = `mongodb://127.0.0.1:${port}/`
   return { uri, local: true, start, stop, close: () => instance.close() }
 }
 

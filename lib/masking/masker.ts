@@ -129,7 +129,7 @@ class StreamMasker implements Masker {
     const { window, rules } = this
     const { bytes, base } = window
     const hi = window.end - base
-    const at = scan(rules.plan, bytes, this.scanned - base, hi, base, this.hits)
+    const at = scan(rules.plan, window, this.scanned - base, hi, base, this.hits)
     this.scanned = at + base
     let frontier = holdFrom(rules.plan, bytes, at) + base
     if (rules.patterns.length > 0) {
@@ -178,7 +178,7 @@ class StreamMasker implements Masker {
     const { window, rules } = this
     window.seal()
     const hi = window.end - window.base + SENTINELS
-    scan(rules.plan, window.bytes, this.scanned - window.base, hi, window.base, hits)
+    scan(rules.plan, window, this.scanned - window.base, hi, window.base, hits)
     if (rules.patterns.length > 0) this.matchUpTo(window.end, hits)
   }
 

@@ -1,6 +1,6 @@
 /** What a policy's detectors come to as tables: computed once, shared by all its sessions. */
 import { HEX, LOCAL, hasClass } from './bytes.ts'
-import { type ShapeTable, compileShapes } from './shapes.ts'
+import { type ShapeTable, shapeTableOf } from './shape-table.ts'
 
 export const DETECTORS = ['Email', 'Phone', 'CreditCard', 'Iban', 'IpAddress'] as const
 export type Detector = (typeof DETECTORS)[number]
@@ -17,8 +17,8 @@ export const COLON = 2
 export const AT = 3
 export const PLUS = 4
 
-/** Bytes per lane of the automaton. */
-export const LANE = 8192
+/** Words per lane of the automaton. */
+export const LANE_WORDS = 4096
 
 /** What the scan needs to know of the rules, as tables. */
 export interface ScanPlan {
@@ -56,17 +56,7 @@ export function planScan(detectors: ReadonlySet<string>): ScanPlan {
     triggers,
     leads,
     enabled,
-    shapes: shapesOf(DETECTORS.filter((_, k) => enabled[k])),
-    stops: new Int32Array(LANE),
+    shapes: shapeTableOf(DETECTORS.filter((_, k) => enabled[k])),
+    stops: new Int32Array(LANE_WORDS),
   }
-}
-
-/** At most one automaton per set of detectors: building one takes tens of milliseconds. */
-const built = new Map<string, ShapeTable>()
-
-function shapesOf(detectors: readonly string[]): ShapeTable {
-  const key = detectors.join()
-  const known = built.get(key) ?? compileShapes(detectors)
-  built.set(key, known)
-  return known
 }

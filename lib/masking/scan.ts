@@ -19,14 +19,15 @@ import {
   EMAIL,
   IBAN,
   IP_ADDRESS,
-  LANE,
+  LANE_WORDS,
   NUMBER,
   PHONE,
   PLUS,
   QUIET,
   type ScanPlan,
 } from './scan-plan.ts'
-import { SHAPE_DEPTH, SHAPE_WARM_UP, SYMBOL_OF, type ShapeTable } from './shapes.ts'
+import { runLanes } from './shape-table.ts'
+import { SHAPE_DEPTH } from './shapes.ts'
 
 const SPACE = 0x20
 const DASH = 0x2d
@@ -40,17 +41,23 @@ const FULL_ADDRESS_COLONS = 6
 /** Below this the automaton's warm-up costs more than it saves. */
 const MIN_FAST = 512
 
+/** The same memory twice. */
+export interface WordBytes {
+  readonly bytes: Uint8Array
+  readonly words: Uint16Array
+}
+
 export interface HitSink {
   add(rule: number, start: number, end: number): void
 }
 
 /**
- * Scans `b` from `from` to `hi` and reports every match whose trigger lies there. Stops early at a
+ * Scans the bytes from `from` to `hi` and reports every match whose trigger lies there. Stops early at a
  * trigger that needs more bytes; gives the position to go on from.
  */
 export function scan(
   plan: ScanPlan,
-  b: Uint8Array,
+  { bytes: b, words }: WordBytes,
   from: number,
   hi: number,
   base: number,
@@ -60,16 +67,18 @@ export function scan(
   const { stops } = plan
   let at = from
   while (hi - at >= MIN_FAST) {
-    const half = Math.min(LANE, (hi - at) >> 1)
-    const count = runLanes(plan.shapes, stops, b, at, half)
-    const end = at + 2 * half
+    const half = Math.min(LANE_WORDS, (hi - at) >> 2)
+    // A word may begin with the byte before `at`.
+    const first = at >> 1
+    const count = runLanes(plan.shapes, stops, words, first, half)
+    const end = 2 * (first + 2 * half)
     let next = at
     for (let lane = 0; lane < 2; lane += 1) {
       for (let k = 0; k < count; k += 1) {
         const packed = stops[k] ?? 0
-        const stop = (packed >> 2) + lane * half
-        if ((packed & (1 << lane)) === 0 || stop < next) continue
-        next = examine(plan, b, Math.max(next, stop - SHAPE_DEPTH), stop + 1, hi, base, hits)
+        const stop = 2 * ((packed >> 2) + lane * half)
+        if ((packed & (1 << lane)) === 0 || stop + 1 < next) continue
+        next = examine(plan, b, Math.max(next, stop - SHAPE_DEPTH), stop + 2, hi, base, hits)
         if (next < 0) return ~next
       }
     }
@@ -80,43 +89,6 @@ export function scan(
   }
   const next = examine(plan, b, at, hi, hi, base, hits)
   return next < 0 ? ~next : next
-}
-
-/**
- * Runs the automaton over two lanes of `half` bytes. A stop is its position in the first lane times
- * four, plus 1 if the first lane recognised a shape there, plus 2 if the second did.
- */
-function runLanes(
-  shapes: ShapeTable,
-  stops: Int32Array,
-  b: Uint8Array,
-  from: number,
-  half: number,
-): number {
-  const { next, recognised } = shapes
-  const symbols = SYMBOL_OF
-  const end = from + half
-  let one = warmUp(shapes, b, from)
-  let two = warmUp(shapes, b, end)
-  let count = 0
-  for (let i = from; i < end; i += 1) {
-    one = next[one + (symbols[b[i] ?? 0] ?? 0)] ?? 0
-    two = next[two + (symbols[b[i + half] ?? 0] ?? 0)] ?? 0
-    if (one >= recognised || two >= recognised) {
-      stops[count] = i * 4 + (one >= recognised ? 1 : 0) + (two >= recognised ? 2 : 0)
-      count += 1
-    }
-  }
-  return count
-}
-
-/** The automaton's state before the byte at `at`. */
-function warmUp(shapes: ShapeTable, b: Uint8Array, at: number): number {
-  let state = shapes.start
-  for (let i = Math.max(0, at - SHAPE_WARM_UP); i < at; i += 1) {
-    state = shapes.next[state + (SYMBOL_OF[b[i] ?? 0] ?? 0)] ?? 0
-  }
-  return state
 }
 
 /**

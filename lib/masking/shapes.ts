@@ -1,17 +1,15 @@
 /**
- * The fast path: one table-driven automaton that runs over every byte and stops only where a match
- * may be under way.
+ * What a match must look like, for the fast path (shape-table.ts): one automaton runs over every
+ * byte and stops only where a match may be under way.
  *
- * Each detector has necessary shapes, such as `1.2.3` for an IPv4 address; a timestamp, a UUID or a
- * latency has none of them. The automaton is the subset construction over all shapes, so its cost
- * per byte is one load whatever is enabled, without a branch that log text would mispredict. It
- * decides nothing: where it stops, the detectors look at the bytes themselves.
+ * Each detector has necessary shapes, such as `1.2.3.4` for an IPv4 address; a timestamp, a UUID, a
+ * version or a latency has none of them. The automaton is the subset construction over all shapes,
+ * so its cost is the same whatever is enabled. It decides nothing: where it stops, the detectors
+ * look at the bytes themselves.
  */
 
 /** A shape is recognised at most this many bytes after the trigger its detector starts from. */
 export const SHAPE_DEPTH = 24
-/** The automaton must have seen this much before its first verdict (an escape sequence and a word). */
-export const SHAPE_WARM_UP = 48
 
 /** Symbols: what the automaton sees of a byte. */
 const SYMBOLS = [
@@ -33,7 +31,6 @@ const SYMBOLS = [
   'OTHER',
 ] as const
 type SymbolName = (typeof SYMBOLS)[number]
-const SYMBOL_BITS = 4
 const ANY = 2 ** SYMBOLS.length - 1
 
 function set(...names: SymbolName[]): number {
@@ -65,6 +62,7 @@ function one(symbols: number): Step {
   return [symbols, 1, 1]
 }
 
+const OCTET_DOT: readonly Step[] = [[D, 1, 3], one(set('DOT'))]
 const GROUP_COLON: readonly Step[] = [[H, 1, 4], one(set('COLON'))]
 
 /** By detector name. A match of the detector always contains one of its shapes. */
@@ -89,7 +87,7 @@ const SHAPES: Readonly<Record<string, readonly Shape[]>> = {
   IpAddress: [
     {
       word: true,
-      steps: [[D, 1, 3], one(set('DOT')), [D, 1, 3], one(set('DOT')), one(D)],
+      steps: [...OCTET_DOT, ...OCTET_DOT, ...OCTET_DOT, one(D)],
     },
     { word: false, steps: [[set('COLON'), 2, 2]] },
     { word: false, steps: [...GROUP_COLON, ...GROUP_COLON, ...GROUP_COLON] },
@@ -142,17 +140,10 @@ function symbolOf(byte: number): SymbolName {
   return names[at] ?? 'OTHER'
 }
 
+/** By byte. */
 export const SYMBOL_OF: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
   SYMBOLS.indexOf(symbolOf(byte)),
 )
-
-export interface ShapeTable {
-  /** Next state at [state + symbol]; states are multiples of the number of symbols. */
-  readonly next: Uint16Array
-  readonly start: number
-  /** States from here on have just recognised a shape. */
-  readonly recognised: number
-}
 
 /** One place in a shape: which symbols lead on from it, and where to. */
 interface Place {
@@ -212,8 +203,15 @@ class Shapes {
   }
 }
 
-/** The deterministic automaton for these detectors; recognising states are numbered last. */
-export function compileShapes(detectors: Iterable<string>): ShapeTable {
+/** The deterministic automaton for these detectors, as the subset construction gives it. */
+export interface ShapeStates {
+  /** Next state at [state][symbol]; the first state is the start of a stream. */
+  readonly arrows: readonly (readonly number[])[]
+  /** Whether the state has just recognised a shape. */
+  readonly recognises: readonly boolean[]
+}
+
+export function shapeStates(detectors: Iterable<string>): ShapeStates {
   const shapes = new Shapes([...detectors].flatMap((name) => SHAPES[name] ?? []))
   const numbers = new Map<string, number>()
   const states: number[][] = []
@@ -230,18 +228,5 @@ export function compileShapes(detectors: Iterable<string>): ShapeTable {
     const state = states[k] ?? []
     arrows.push(SYMBOLS.map((_, symbol) => number(shapes.follow(state, symbol))))
   }
-  const order = [...states.keys()]
-  const stops = (k: number): boolean => states[k]?.includes(shapes.final) ?? false
-  const sorted = [...order.filter((k) => !stops(k)), ...order.filter(stops)]
-  const place = new Map(sorted.map((k, at) => [k, at << SYMBOL_BITS]))
-  const next = new Uint16Array(states.length << SYMBOL_BITS)
-  for (const k of order) {
-    const row = place.get(k) ?? 0
-    for (const [symbol, to] of (arrows[k] ?? []).entries()) next[row + symbol] = place.get(to) ?? 0
-  }
-  return {
-    next,
-    start: place.get(0) ?? 0,
-    recognised: order.filter((k) => !stops(k)).length << SYMBOL_BITS,
-  }
+  return { arrows, recognises: states.map((state) => state.includes(shapes.final)) }
 }

@@ -9,7 +9,10 @@ const MIN_CAPACITY = 1024
 const LF = 0x0a
 
 export class Window {
-  bytes: Uint8Array = new Uint8Array(0)
+  /** Its size is a power of two. */
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0)
+  /** The same memory, for the automaton. */
+  words: Uint16Array = new Uint16Array(0)
   /** Offset of `bytes[0]` in the stream. */
   base = 0
   /** Offset of the end. */
@@ -30,6 +33,7 @@ export class Window {
       const grown = new Uint8Array(Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(needed))))
       grown.set(this.bytes.subarray(from, from + kept))
       this.bytes = grown
+      this.words = new Uint16Array(grown.buffer)
     }
     this.base += from
   }

@@ -93,6 +93,25 @@ describe('however the stream is cut, the output is the same', () => {
     )
   })
 
+  it('wherever in a large slice a match begins', () => {
+    const filler = 'lorem ipsum '.repeat(2000)
+    // The automaton reads two bytes at a time, in two lanes that meet after 8 KiB.
+    const around = [0, 500, 8192, 16_384].flatMap((border) =>
+      Array.from({ length: 41 }, (_, k) => border - 32 + k).filter((at) => at >= 0),
+    )
+    for (const sample of SAMPLES) {
+      const line = `\n${sample}\n`
+      const masked = textOf(wholeMask(RULES, bytesOf(line)).output)
+      const wrong = around.filter((at) => {
+        const before = filler.slice(0, at)
+        const after = filler.slice(at)
+        const got = textOf(wholeMask(RULES, bytesOf(before + line + after)).output)
+        return got !== before + masked + after
+      })
+      expect({ sample, wrong }).toEqual({ sample, wrong: [] })
+    }
+  }, 60_000)
+
   it('byte by byte and in large slices of near misses', () => {
     const random = seeded(7)
     const pieces: string[] = []
