@@ -19,11 +19,10 @@ export class Gatherer {
 
   /** True: `last`, which waits, has taken the bytes of `next` behind its own. */
   join(last: Entry | undefined, { kind, atMs, data }: Entry): boolean {
-    if (last === undefined || last.kind !== kind || !GATHERED.has(kind)) return false
+    // Bulk output comes here as well, and is through at once.
+    if (data.length > SMALL_BYTES || last === undefined || last.kind !== kind) return false
     const size = last.data.length + data.length
-    if (data.length > SMALL_BYTES || size > GATHERED_BYTES || atMs - last.atMs > GATHER_MS) {
-      return false
-    }
+    if (size > GATHERED_BYTES || atMs - last.atMs > GATHER_MS || !GATHERED.has(kind)) return false
     let room = this.#room
     if (room?.entry !== last || size > room.bytes.length) {
       room = { entry: last, bytes: new Uint8Array(Math.max(2 * size, SMALL_BYTES)) }

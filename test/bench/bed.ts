@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createProgress } from '../../lib/cluster/progress.ts'
 import { type KubectlOptions, runKubectl } from '../../lib/sandbox/run-kubectl.ts'
 import { type Sandbox, startSandbox } from '../../lib/sandbox/sandbox.ts'
-import { benchManifest, NAMESPACE, PLAIN_POD, POD } from './manifests.ts'
+import { benchManifest, NAMESPACE, PODS } from './manifests.ts'
 import { openRoutes, type Routes } from './routes.ts'
 
 export interface Bed {
@@ -50,7 +50,7 @@ export async function openBed(signal: AbortSignal): Promise<Bed> {
       cacheDir: join(dir, 'kubectl-cache'),
       signal,
     }
-    await preparePod(admin, sandbox.cluster.demoImage)
+    await preparePods(admin, sandbox.cluster.demoImage)
     const routes = await openRoutes(sandbox.json, dir)
     closers.push(routes.close)
     const gatewayPid = (): number => {
@@ -65,9 +65,9 @@ export async function openBed(signal: AbortSignal): Promise<Bed> {
   }
 }
 
-async function preparePod(admin: KubectlOptions, image: string): Promise<void> {
+async function preparePods(admin: KubectlOptions, image: string): Promise<void> {
   await runKubectl(['apply', '-f', '-'], { ...admin, input: benchManifest(image) })
-  for (const pod of [POD, PLAIN_POD]) {
+  for (const pod of Object.keys(PODS)) {
     const ready = ['wait', '--for=condition=Ready', `pod/${pod}`, '-n', NAMESPACE, '--timeout=60s']
     await runKubectl(ready, admin)
   }

@@ -6,7 +6,13 @@ import { parseArgs } from 'node:util'
 
 import { errorText } from '../../lib/errors/gateway-error.ts'
 import { type Bed, openBed } from './bed.ts'
-import { type BulkOptions, measureDigest, measureRandom, measureText } from './bulk.ts'
+import {
+  type BulkOptions,
+  measureDigest,
+  measureMaskedDigest,
+  measureRandom,
+  measureText,
+} from './bulk.ts'
 import { measureCopy, measureMaskedCopy } from './copy.ts'
 import { measureForward } from './forward.ts'
 import { measureEcho, measureOpen } from './latency.ts'
@@ -18,7 +24,7 @@ import { machine, table, verdict, writeJson } from './report.ts'
 
 const USAGE = `Usage: npm run bench -- [--only PART,...] [--rounds N] [--quick] [--json FILE] [--profile DIR]
 
-Parts: memory, echo, open, list, forward, text, digest, random, copy, maskedCopy
+Parts: memory, echo, open, list, forward, text, maskedDigest, digest, copy, maskedCopy, random
   --rounds N     runs of bulk transfers (default 3); each goes all ways in turn
   --quick        a quarter of everything, in one round
   --json FILE    writes all figures
@@ -46,6 +52,7 @@ const MEASURE = {
   list: async ({ bed, settings }: Run) => await measureList(bed, settings.quick ? 15 : 50),
   forward: async ({ bed, bulk }: Run) => await measureForward(bed, bulk),
   text: async ({ bed, bulk }: Run) => await measureText(bed, bulk),
+  maskedDigest: async ({ bed, bulk }: Run) => await measureMaskedDigest(bed, bulk),
   digest: async ({ bed, bulk }: Run) => await measureDigest(bed, bulk),
   copy: async ({ bed, bulk }: Run) => await measureCopy(bed, bulk),
   maskedCopy: async ({ bed, bulk }: Run) => await measureMaskedCopy(bed, bulk),
@@ -54,7 +61,15 @@ const MEASURE = {
 
 type Part = keyof typeof MEASURE
 
-const PROFILED = new Set<Part>(['text', 'digest', 'random', 'copy', 'maskedCopy', 'forward'])
+const PROFILED = new Set<Part>([
+  'text',
+  'maskedDigest',
+  'digest',
+  'random',
+  'copy',
+  'maskedCopy',
+  'forward',
+])
 
 /** Memory first, which starts the gateway anew. */
 const PARTS = Object.keys(MEASURE) as Part[]

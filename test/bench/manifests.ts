@@ -7,7 +7,16 @@ export const CROWD_NAMESPACE = 'podgate-bench-crowd'
 export const POD = 'bench-0'
 /** Nothing of it is masked, and only digests of it are kept. */
 export const PLAIN_POD = 'bench-plain-0'
+/** Everything of it is masked, and only digests of it are kept. */
+export const MASKED_DIGEST_POD = 'bench-digest-0'
 export const CROWD = 500
+
+/** With the label that policies know them by. */
+export const PODS: Record<string, string> = {
+  [POD]: 'bench',
+  [PLAIN_POD]: 'bench-plain',
+  [MASKED_DIGEST_POD]: 'bench-digest',
+}
 
 const DETECTORS = ['Email', 'Phone', 'CreditCard', 'Iban', 'IpAddress']
 
@@ -105,12 +114,18 @@ export function benchManifest(image: string): string {
       copy: { maskText: true },
       recording: { content: 'Full' },
     }),
+    policy('masked-digest', 'bench-digest', {
+      match: { operations: ['Exec'] },
+      masking: { detectors: DETECTORS },
+      recording: { content: 'Digest' },
+    }),
     policy('plain', 'bench-plain', {
       match: { operations: ['Exec', 'Copy', 'PortForward'] },
       recording: { content: 'Digest' },
     }),
-    pod(image, {}, { name: PLAIN_POD, namespace: NAMESPACE, labels: { app: 'bench-plain' } }),
-    pod(image, {}, { name: POD, namespace: NAMESPACE, labels: { app: 'bench' } }),
+    ...Object.entries(PODS).map(([name, app]) =>
+      pod(image, {}, { name, namespace: NAMESPACE, labels: { app } }),
+    ),
   ])
 }
 
