@@ -1,6 +1,7 @@
 // Command spdystream is the other end of the gateway's SPDY legs, by the library that kubectl and
 // the kubelet use. "server" listens and does as the kubelet does; "client ADDRESS" does as kubectl
-// does, and some things it does not, and prints what came of it.
+// does, and some things it does not, and prints what came of it: both for port-forward. "exec-server"
+// and "exec-client" (exec.go) are the same for remote commands.
 package main
 
 import (
@@ -26,8 +27,12 @@ func main() {
 		err = serve()
 	case len(os.Args) == 3 && os.Args[1] == "client":
 		err = client(os.Args[2])
+	case len(os.Args) == 2 && os.Args[1] == "exec-server":
+		err = serveExec()
+	case len(os.Args) == 4 && os.Args[1] == "exec-client":
+		err = execClient(os.Args[2], os.Args[3])
 	default:
-		err = fmt.Errorf("usage: spdystream server | client ADDRESS")
+		err = fmt.Errorf("usage: spdystream server | client ADDRESS | exec-server | exec-client ADDRESS WHAT")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -42,13 +47,25 @@ type pairs struct {
 }
 
 func serve() error {
+	return listen(func(socket net.Conn) error {
+		connection, err := spdystream.NewConnection(socket, true)
+		if err != nil {
+			return err
+		}
+		known := &pairs{errors: map[string]*spdystream.Stream{}, datas: map[string]*spdystream.Stream{}}
+		go connection.Serve(func(stream *spdystream.Stream) { known.take(stream) })
+		return nil
+	})
+}
+
+// listen prints its address and serves until the one that started us is gone.
+func listen(serve func(net.Conn) error) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(listener.Addr())
 	go func() {
-		// The one that started us is gone.
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
@@ -57,12 +74,9 @@ func serve() error {
 		if err != nil {
 			return err
 		}
-		connection, err := spdystream.NewConnection(socket, true)
-		if err != nil {
+		if err := serve(socket); err != nil {
 			return err
 		}
-		known := &pairs{errors: map[string]*spdystream.Stream{}, datas: map[string]*spdystream.Stream{}}
-		go connection.Serve(func(stream *spdystream.Stream) { known.take(stream) })
 	}
 }
 
