@@ -29,6 +29,9 @@ export type { CompiledMaskRules, MaskPattern, MaskSpec } from './rules.ts'
 /** A chunk is taken in slices that stay in the processor's first cache while they are looked at. */
 const SLICE = 16 * 1024
 
+/** Below this a copy costs nothing. */
+const MIN_IN_PLACE = 1024
+
 export interface Masker {
   /** What can be given out now. Bytes that nothing matched are views of the input. */
   push(chunk: Uint8Array): Uint8Array[]
@@ -42,12 +45,21 @@ export interface Masker {
   readonly counts: ReadonlyMap<string, number>
 }
 
-export function createMasker(rules: CompiledMaskRules): Masker {
-  return new StreamMasker(rules)
+export interface MaskerOptions {
+  /**
+   * Large chunks are the masker's own once they are pushed: stars are written over them, not over a
+   * copy. Small ones, such as the echo of what was typed, stay as they came.
+   */
+  inPlace?: boolean
+}
+
+export function createMasker(rules: CompiledMaskRules, options: MaskerOptions = {}): Masker {
+  return new StreamMasker(rules, options.inPlace ?? false)
 }
 
 class StreamMasker implements Masker {
   private readonly rules: CompiledMaskRules
+  private readonly inPlace: boolean
   private readonly window = new Window()
   private readonly hits: Hits
   /** All triggers before this offset are decided. */
@@ -60,8 +72,9 @@ class StreamMasker implements Masker {
   private lineScanned = 0
   private ended = false
 
-  constructor(rules: CompiledMaskRules) {
+  constructor(rules: CompiledMaskRules, inPlace: boolean) {
     this.rules = rules
+    this.inPlace = inPlace
     this.hits = new Hits(rules.names)
   }
 
@@ -195,18 +208,45 @@ class StreamMasker implements Masker {
     const pieces: Uint8Array[] = []
     if (head !== undefined && head.length > 0) pieces.push(head)
     if (tail !== undefined && tail.length > 0) pieces.push(tail)
-    return ranges.length === 0 ? pieces : [redact(pieces, to - from, from, ranges)]
+    if (ranges.length === 0) return pieces
+    if (
+      this.inPlace &&
+      to - from >= MIN_IN_PLACE &&
+      !ranges.some(({ start, end }) => straddles(start, end, from, pieces))
+    ) {
+      return redactEach(pieces, from, ranges)
+    }
+    return [redact(joined(pieces, to - from), from, ranges)]
   }
 }
 
-/** One copy with the ranges starred: many small views would cost the reader more than the copy. */
-function redact(
+/** A character cut in two by the border of two pieces would get two stars. */
+function straddles(
+  start: number,
+  end: number,
+  offset: number,
   pieces: readonly Uint8Array[],
-  size: number,
+): boolean {
+  const border = offset + (pieces[0]?.length ?? 0)
+  return start < border && end > border
+}
+
+function redactEach(
+  pieces: readonly Uint8Array[],
   offset: number,
   ranges: readonly Range[],
-): Uint8Array {
-  const bytes = joined(pieces, size)
+): Uint8Array[] {
+  let at = offset
+  return pieces.map((piece) => {
+    const from = at
+    at += piece.length
+    const own = ranges.filter(({ start }) => start >= from && start < at)
+    return own.length === 0 ? piece : redact(piece, from, own)
+  })
+}
+
+/** Stars the ranges in `bytes`, the first of which is at `offset`; a view of what is left of them. */
+function redact(bytes: Uint8Array, offset: number, ranges: readonly Range[]): Uint8Array {
   let read = 0
   let written = 0
   for (const range of ranges) {
@@ -217,10 +257,11 @@ function redact(
     read = end
   }
   if (written === read) return bytes
-  bytes.copyWithin(written, read, size)
-  return bytes.subarray(0, written + size - read)
+  bytes.copyWithin(written, read)
+  return bytes.subarray(0, written + bytes.length - read)
 }
 
+/** A copy: many small views would cost the reader more. */
 function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
   const [first] = pieces
   // Through the prototype, or a Buffer's own slice would share its memory with the caller's bytes.

@@ -171,7 +171,8 @@ async function join(
   answer: IncomingMessage,
 ): Promise<SessionEnd> {
   const sink = await request.client.open(answer)
-  const masker = createMasker(deps.maskRules(session.admission.decision.obligations.masking))
+  const rules = deps.maskRules(session.admission.decision.obligations.masking)
+  const masker = createMasker(rules, { inPlace: true })
   const { recording } = session
   const elapsedMs = (): number => session.elapsedMs()
   const pump = createOneWayPump({ answer, sink, recording, masker, elapsedMs })

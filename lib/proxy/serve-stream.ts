@@ -159,21 +159,21 @@ function openFilters(
 ): Filters {
   const { operation, decision } = opened.admission
   const rules = deps.maskRules(decision.obligations.masking)
-  const stderr = createMasker(rules)
+  const stderr = createMasker(rules, { inPlace: true })
   if (copy === undefined || copy.kind === 'Probe' || operation !== 'Copy') {
-    return { stdout: createMasker(rules), stderr }
+    return { stdout: createMasker(rules, { inPlace: true }), stderr }
   }
   const archive = openTarFilter({
     command: copy,
     rules: decision.obligations.copy,
-    createMasker: () => createMasker(rules),
+    createMasker: () => createMasker(rules, { inPlace: true }),
     tell: (event) => opened.recording.append(eventEntry(event, opened.elapsedMs())),
     refuse,
   })
   const files = (): number => archive.files
   return copy.kind === 'Download'
     ? { stdout: asOutput(archive), stderr, files }
-    : { stdout: createMasker(rules), stderr, stdin: archive, files }
+    : { stdout: createMasker(rules, { inPlace: true }), stderr, stdin: archive, files }
 }
 
 /** An archive is cut nowhere but where it says: quiet lets nothing of it go. */

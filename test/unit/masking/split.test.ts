@@ -82,6 +82,20 @@ describe('however the stream is cut, the output is the same', () => {
     )
   }, 60_000)
 
+  it('at random places, and the input may be written over', () => {
+    fc.assert(
+      fc.property(fc.array(soup, { minLength: 20, maxLength: 60 }), weights, (texts, fractions) => {
+        const input = bytesOf(texts.join('\n'))
+        const whole = wholeMask(RULES, input)
+        const masker = createMasker(RULES, { inPlace: true })
+        const output = maskCut(masker, input.slice(), cutsOf(input.length, fractions))
+        expect(textOf(output)).toBe(textOf(whole.output))
+        expect(new Map(masker.counts)).toEqual(new Map(whole.counts))
+      }),
+      { numRuns: 300 },
+    )
+  }, 60_000)
+
   it('at random places of random bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 3000 }), weights, (input, fractions) => {

@@ -46,6 +46,34 @@ describe('what passes untouched', () => {
   })
 })
 
+describe('with leave to write over the input', () => {
+  const line = `${'x'.repeat(2000)} ana@example.com\n`
+
+  it('gives the chunk itself, with the stars in it', () => {
+    const chunk = bytesOf(line)
+    const [out, ...more] = createMasker(RULES, { inPlace: true }).push(chunk)
+    expect(out?.buffer).toBe(chunk.buffer)
+    expect(more).toEqual([])
+    expect(textOf(chunk)).toBe(`${'x'.repeat(2000)} ***************\n`)
+  })
+
+  it('leaves a small one alone, which may be an echo', () => {
+    const chunk = bytesOf('ana@example.com\n')
+    expect(textOf(concat(createMasker(RULES, { inPlace: true }).push(chunk)))).toBe(
+      '***************\n',
+    )
+    expect(textOf(chunk)).toBe('ana@example.com\n')
+  })
+
+  it('gives one star to a character that two chunks share', () => {
+    const rules = rulesFor([], [{ name: 'umlauts', pattern: 'ä+' }])
+    const bytes = bytesOf(`${'x'.repeat(3000)}ää ${'x'.repeat(3000)}\n`)
+    const masker = createMasker(rules, { inPlace: true })
+    const out = [...masker.push(bytes.slice(0, 3001)), ...masker.push(bytes.slice(3001))]
+    expect(textOf(concat(out))).toBe(`${'x'.repeat(3000)}** ${'x'.repeat(3000)}\n`)
+  })
+})
+
 describe('what is held back', () => {
   const endless = {
     digits: '1'.repeat(9000),
