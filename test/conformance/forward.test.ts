@@ -1,5 +1,5 @@
 /** All server legs of port-forward against the suite of every ForwardServerSession. */
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
@@ -14,6 +14,7 @@ import type {
 } from '../../lib/streams/forward.ts'
 import { acceptLegacyForward } from '../../lib/websocket/forward-legacy.ts'
 import { acceptTunnel } from '../../lib/websocket/tunnel.ts'
+import { dialTunnel } from './dial-tunnel.ts'
 import { openWire } from '../unit/spdy/raw-peer.ts'
 import { forwardSuite, PORTS } from './forward-suite.ts'
 
@@ -51,39 +52,6 @@ async function listen(accept: Accept): Promise<Listening> {
         for (const socket of sockets) socket.destroy()
       }),
   }
-}
-
-/** `ws` offers no subprotocol with a "/": the handshake is made by hand. */
-async function dialTunnel(port: number): Promise<{ stream: Duplex; socket: Socket }> {
-  const [socket, head] = await new Promise<[Socket, Buffer]>((resolve, reject) => {
-    const request = httpRequest({
-      port,
-      host: '127.0.0.1',
-      headers: {
-        Connection: 'Upgrade',
-        Upgrade: 'websocket',
-        'Sec-WebSocket-Version': '13',
-        'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
-        'Sec-WebSocket-Protocol': 'SPDY/3.1+portforward.k8s.io',
-      },
-    })
-    request.on('error', reject)
-    request.on('upgrade', (response, upgraded, rest) => {
-      if (response.headers['sec-websocket-protocol'] === 'SPDY/3.1+portforward.k8s.io') {
-        resolve([upgraded, rest])
-      } else reject(new Error('the subprotocol was not chosen'))
-    })
-    request.end()
-  })
-  const ws = new WebSocket(null as never, undefined, {}) as WebSocket & {
-    _isServer: boolean
-    setSocket(socket: Duplex, head: Buffer, options: object): void
-  }
-  ws._isServer = false
-  ws.setSocket(socket, head, { allowSynchronousEvents: true, maxPayload: 2 ** 24 })
-  const stream = createWebSocketStream(ws)
-  stream.on('error', () => {})
-  return { stream, socket }
 }
 
 /** A dashboard's end: one connection for each port, a channel for bytes and one for the error. */
@@ -172,7 +140,9 @@ forwardSuite({
       const tunnel = await acceptTunnel(request, socket, head, { clock })
       return acceptSpdyForward(tunnel, new Uint8Array(0), { forward, clock })
     })
-    const { stream, socket } = await dialTunnel(listening.port)
+    const { ws, socket } = await dialTunnel(listening.port)
+    const stream = createWebSocketStream(ws)
+    stream.on('error', () => {})
     const client = openSpdyForward(stream, new Uint8Array(0))
     return {
       server: await listening.server,
