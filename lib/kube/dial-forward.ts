@@ -11,6 +11,11 @@ import { dialHeaders, forwardPath } from './exec-request.ts'
 import { knownDialError, readRefusal } from './refusal.ts'
 import { cancelled, shakeSpdy } from './spdy-handshake.ts'
 
+/** One connection at a time is on a leg (streams/forward-lanes.ts): its sender waits, and nobody else. */
+const ALONE = { maxConnectionBytes: 0, stuckMs: Infinity } as const
+/** Of many, and beside what the kernel holds of each. */
+const LANE_HIGH_WATER_BYTES = 64 * 1024
+
 export interface ForwardDialTarget {
   namespace: string
   pod: string
@@ -54,7 +59,8 @@ export function createForwardDialer(options: ForwardDialerOptions): ForwardDiale
           throw cancelled(signal)
         }
         return openSpdyForward(shaken.socket, shaken.head, {
-          forward: limits.forward,
+          forward: { ...limits.forward, ...ALONE },
+          highWaterMark: LANE_HIGH_WATER_BYTES,
           ...spdyTimes(limits),
         })
       } catch (error) {

@@ -6,7 +6,7 @@
  * Nothing is dialled before consent, and nothing runs that cannot be recorded.
  */
 import type { ApprovalDesk } from '../approval/desk.ts'
-import { GatewayError, asGatewayError, errorText } from '../errors/gateway-error.ts'
+import { GatewayError, errorText } from '../errors/gateway-error.ts'
 import type { Status } from '../errors/status.ts'
 import type { User } from '../identity/user.ts'
 import { UpstreamStatusError, type HeaderMap } from '../kube/api-client.ts'
@@ -28,6 +28,7 @@ import {
 } from './consent.ts'
 import { spendApproval } from './obtain-approval.ts'
 import { newSessionId } from './session-id.ts'
+import { statusOf } from './status-of.ts'
 import type { StoreGate } from './store-gate.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
@@ -91,12 +92,6 @@ interface Attempt {
   room?: WaitingRoom
   recording?: Recording
   waitedMs: number
-}
-
-function statusOf(error: unknown): Status {
-  if (UpstreamStatusError.is(error))
-    return { ...error.status, code: error.status.code ?? error.httpCode }
-  return asGatewayError(error, 'opening the session').toStatus()
 }
 
 interface Admitted {
@@ -275,7 +270,7 @@ async function refuse(
   work: SessionWork,
   error: unknown,
 ): Promise<SessionEnd> {
-  const status = statusOf(error)
+  const status = statusOf(error, 'opening the session')
   const kind = kindOf(ask.access.operation)
   deps.metrics.requests.inc({ code: String(status.code ?? 500), kind })
   await work.refuse(status)

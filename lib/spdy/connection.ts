@@ -25,9 +25,10 @@ import {
   encodeSynReply,
   encodeSynStream,
 } from './encode.ts'
-import type { Frame, PingFrame, RstStreamFrame, SynStreamFrame } from './frame.ts'
+import type { Frame, RstStreamFrame, SynStreamFrame } from './frame.ts'
 import { HeaderBlockDecoder, HeaderBlockEncoder, type Headers } from './header-block.ts'
 import { Liveness } from './liveness.ts'
+import { Pings } from './pings.ts'
 import { awaitFinish, DEFAULT_PATIENCE, destroySoon, LAST_WORD_MS } from './socket-end.ts'
 import { StreamTable, type Verdict } from './stream-table.ts'
 import { isSpdyViolation, SpdyViolation } from './violation.ts'
@@ -63,7 +64,7 @@ export class SpdyConnection {
   #queuedAnswers = 0
   readonly #maxQueuedAnswers: number
   #lastRefused = 0
-  #nextPingId: number
+  readonly #pings: Pings
   readonly #closed = Promise.withResolvers<void>()
 
   constructor(
@@ -83,7 +84,7 @@ export class SpdyConnection {
     this.#headerDecoder = new HeaderBlockDecoder(limits)
     this.#streams = new StreamTable(role, limits.maxStreams, options.strays ?? 'end')
     this.#maxQueuedAnswers = limits.maxQueuedAnswers
-    this.#nextPingId = role === 'client' ? 1 : 2
+    this.#pings = new Pings(role)
     this.#liveness = new Liveness({
       pingWhilePaused: role === 'server',
       deadTicks: options.deadTicks ?? DEFAULT_DEAD_TICKS,
@@ -111,7 +112,7 @@ export class SpdyConnection {
     return this.#state === 'open'
   }
 
-  /** Resolves after `onClose`. */
+  /** After `onClose`. */
   get closed(): Promise<void> {
     return this.#closed.promise
   }
@@ -153,6 +154,11 @@ export class SpdyConnection {
   endStream(streamId: number): void {
     if (this.#state !== 'open' || !this.#streams.endLocal(streamId)) return
     this.#writer.frame(encodeDataHeader(streamId, 0, true))
+  }
+
+  /** `answered` is never called when the peer goes first. */
+  ping(answered?: () => void): void {
+    if (this.#state === 'open') this.#writer.frame(encodePing(this.#pings.next(answered)))
   }
 
   pause(): void {
@@ -278,7 +284,8 @@ export class SpdyConnection {
         this.#receiveReset(frame)
         return
       case 'PING':
-        this.#receivePing(frame)
+        if (this.#pings.isOurs(frame.id)) this.#pings.answered(frame.id)
+        else this.#answer(encodePing(frame.id), 'PING')
         return
       case 'GOAWAY':
         this.#peerGoAway = frame.status
@@ -299,12 +306,6 @@ export class SpdyConnection {
 
   #receiveReset({ streamId, status }: RstStreamFrame): void {
     if (this.#streams.reset(streamId)) this.#events.onReset(streamId, status)
-  }
-
-  #receivePing({ id }: PingFrame): void {
-    // An id of our own parity answers a ping of ours; having been heard is all it is for.
-    if (id % 2 === this.#nextPingId % 2) return
-    this.#answer(encodePing(id), 'PING')
   }
 
   #admit(streamId: number, verdict: Verdict): boolean {
@@ -374,10 +375,7 @@ export class SpdyConnection {
     const unsentBytes = this.#writer.unsentBytes
     const verdict = this.#liveness.tick({ unsentBytes, reading: !this.#paused })
     if (verdict === 'dead') this.#close('lost', 'the peer stopped answering')
-    if (verdict !== 'ping') return
-    this.#writer.frame(encodePing(this.#nextPingId))
-    this.#nextPingId += 2
-    if (this.#nextPingId > 0x7fff_ffff) this.#nextPingId -= 0x7fff_fffe
+    if (verdict === 'ping') this.ping()
   }
 
   #close(kind: CloseInfo['kind'], detail: string): void {

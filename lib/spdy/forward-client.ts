@@ -17,6 +17,13 @@ interface Opening {
   opened(): void
 }
 
+/**
+ * moby/spdystream hands the frames of one connection to five workers in turn (FRAME_WORKERS): those
+ * of a stream to the one its id leads to, a PING to the next. A worker that waits for somebody to read
+ * a stream answers none, and holds up every stream that is its own.
+ */
+const WORKERS = 5
+
 type ClientHandlers = Parameters<ForwardClientSession['start']>[0]
 
 function notAccepted(port: number, detail: string): GatewayError {
@@ -31,6 +38,7 @@ class SpdyForwardClient implements ForwardClientSession {
   readonly protocol = 'SPDY/3.1 portforward.k8s.io'
   readonly #leg: ForwardLeg
   readonly #opening = new Map<SpdyForwardConnection, Opening>()
+  readonly #settling = new Set<(isSettled: boolean) => void>()
   #handlers: ClientHandlers | undefined
   #closeInfo: CloseInfo | undefined
   #connections = 0
@@ -43,8 +51,13 @@ class SpdyForwardClient implements ForwardClientSession {
       options,
       onStream: () => {},
       onReply: (connection, stream) => this.#onReply(connection, stream),
+      onIdle: () => this.#handlers?.onIdle?.(),
       onClose: (info) => this.#onClose(info),
     })
+  }
+
+  get isOpen(): boolean {
+    return this.#leg.wire.isOpen && this.#leg.wire.peerGoAway === undefined
   }
 
   start(handlers: ClientHandlers): void {
@@ -55,8 +68,8 @@ class SpdyForwardClient implements ForwardClientSession {
 
   open(port: number): Promise<ForwardConnection> {
     const { promise, resolve, reject } = Promise.withResolvers<ForwardConnection>()
-    const { wire, limits, clock } = this.#leg
-    if (!wire.isOpen || wire.peerGoAway !== undefined) {
+    const { limits, clock } = this.#leg
+    if (!this.isOpen) {
       reject(notAccepted(port, 'the connection to it is gone'))
       return promise
     }
@@ -97,6 +110,27 @@ class SpdyForwardClient implements ForwardClientSession {
           cause: error,
         }),
       )
+    }
+    return promise
+  }
+
+  settled(ms: number): Promise<boolean> {
+    const { wire, clock } = this.#leg
+    if (!wire.isOpen) return Promise.resolve(false)
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const settle = (isSettled: boolean): void => {
+      cancel()
+      this.#settling.delete(settle)
+      resolve(isSettled)
+    }
+    const cancel = clock.after(ms, () => settle(false))
+    this.#settling.add(settle)
+    let unanswered = WORKERS
+    for (let n = 0; n < WORKERS; n += 1) {
+      wire.ping(() => {
+        unanswered -= 1
+        if (unanswered === 0) settle(true)
+      })
     }
     return promise
   }
@@ -150,6 +184,7 @@ class SpdyForwardClient implements ForwardClientSession {
 
   #onClose(info: CloseInfo): void {
     this.#closeInfo = info
+    for (const settle of this.#settling) settle(false)
     this.#handlers?.onClose(info)
   }
 }

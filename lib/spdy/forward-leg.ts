@@ -21,6 +21,8 @@ export interface ForwardLegInit {
   options: ForwardOptions
   onStream(streamId: number, headers: Headers, fin: boolean): void
   onReply(connection: SpdyForwardConnection, stream: ForwardStream): void
+  /** No connection is left. */
+  onIdle?(): void
   onClose(info: CloseInfo): void
 }
 
@@ -33,6 +35,7 @@ export class ForwardLeg implements ForwardOwner {
   readonly clock: Clock
   readonly wire: SpdyConnection
   readonly gate: ForwardGate<SpdyForwardConnection>
+  readonly #onIdle: () => void
   readonly #byStream = new Map<number, { of: SpdyForwardConnection; stream: ForwardStream }>()
   readonly #live = new Set<SpdyForwardConnection>()
   /** Over on the wire, with bytes that wait for their reader. */
@@ -42,6 +45,7 @@ export class ForwardLeg implements ForwardOwner {
   constructor(init: ForwardLegInit) {
     const { role, options } = init
     this.role = role
+    this.#onIdle = init.onIdle ?? (() => {})
     this.clock = options.clock ?? SYSTEM_CLOCK
     this.limits = { ...DEFAULT_FORWARD_LIMITS, ...options.forward }
     const maxStreams = 2 * this.limits.maxConnections
@@ -122,10 +126,11 @@ export class ForwardLeg implements ForwardOwner {
       this.#byStream.delete(id)
       this.wire.forgetStream(id)
     }
+    this.#tellIdle()
   }
 
   delivered(connection: SpdyForwardConnection): void {
-    this.#undelivered.delete(connection)
+    if (this.#undelivered.delete(connection)) this.#tellIdle()
   }
 
   /** What a client has not been able to say stays unsaid; what the pod has said is delivered. */
@@ -139,6 +144,10 @@ export class ForwardLeg implements ForwardOwner {
   /** Ends what is open without a word on the error streams; for the polite end of a session. */
   endAll(): void {
     for (const connection of this.#live) connection.fail()
+  }
+
+  #tellIdle(): void {
+    if (this.#live.size + this.#undelivered.size === 0) process.nextTick(this.#onIdle)
   }
 
   #receive(id: number, data: Uint8Array, fin: boolean): void {

@@ -77,6 +77,7 @@ export class ForwardGate<Member extends GateMember> {
   }
 
   #watch(): void {
+    if (this.#limits.stuckMs === Infinity) return
     this.#cancel = this.#wire.after(this.#limits.stuckMs, () => {
       for (const member of this.#stuck()) member.resetStuck()
       if (this.#shut && !this.#stopped) this.#watch()

@@ -17,7 +17,7 @@ export interface ForwardLimits {
   maxConnectionBytes: number
   /** The same for all connections of a session together. */
   maxSessionBytes: number
-  /** A connection for which the whole leg has not been read for so long is reset alone. */
+  /** A connection for which the whole leg has not been read for so long is reset alone; Infinity: never. */
   stuckMs: number
   /** Time to open the second stream of a connection (k8s.io/kubelet DefaultStreamCreationTimeout). */
   pairTimeoutMs: number
@@ -26,7 +26,7 @@ export interface ForwardLimits {
 }
 
 export const DEFAULT_FORWARD_LIMITS: ForwardLimits = {
-  maxConnections: 1000,
+  maxConnections: 256,
   maxConnectionBytes: 256 * 1024,
   maxSessionBytes: 1024 * 1024,
   stuckMs: 30_000,
@@ -100,15 +100,26 @@ export interface ForwardServerSession {
   abort(detail: string): void
 }
 
-/** The leg towards the API server: we open connections. */
-export interface ForwardClientSession {
-  readonly protocol: string
-  start(handlers: { onClose(info: CloseInfo): void }): void
+/** Towards the API server: we open connections. */
+export interface ForwardUpstream {
   /**
    * Resolves when the API server has accepted both streams; whether anything listens on the port is
    * only known from what comes then. @throws GatewayError when it does not in time, or is gone.
    */
   open(port: number): Promise<ForwardConnection>
-  finish(timeoutMs?: number): Promise<void>
   abort(detail: string): void
+}
+
+/** One leg towards the API server. */
+export interface ForwardClientSession extends ForwardUpstream {
+  readonly protocol: string
+  readonly isOpen: boolean
+  start(handlers: {
+    onClose(info: CloseInfo): void
+    /** The last connection on it is over, and its reader has had everything. */
+    onIdle?(): void
+  }): void
+  /** Has the peer dealt with all it was sent? False when it does not say so within `ms`, or is gone. */
+  settled(ms: number): Promise<boolean>
+  finish(timeoutMs?: number): Promise<void>
 }

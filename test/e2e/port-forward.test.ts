@@ -16,6 +16,8 @@ const ECHO = 9001
 const CLOSED = 9002
 /** Listens, and no policy names it. */
 const FORBIDDEN = 9003
+/** Hangs up without reading. */
+const DEAF = 9004
 const READY_MS = 30_000
 const MANY_MS = 900_000
 
@@ -34,7 +36,7 @@ beforeAll(async () => {
       match: {
         operations: ['PortForward'],
         podSelector: { matchLabels: { app: 'echo' } },
-        ports: [ECHO, CLOSED],
+        ports: [ECHO, CLOSED, DEAF],
       },
     },
   })
@@ -50,7 +52,7 @@ function podWithEcho(name: string): object {
     metadata: object
     spec: { containers: object[] }
   }
-  const listen = `nc -ll -p ${FORBIDDEN} -e cat & exec nc -ll -p ${ECHO} -e cat`
+  const listen = `nc -ll -p ${FORBIDDEN} -e cat & nc -ll -p ${DEAF} -e true & exec nc -ll -p ${ECHO} -e cat`
   const [container] = pod.spec.containers
   return {
     ...pod,
@@ -208,6 +210,31 @@ describe.each(['WebSocket', 'SPDY'])('over %s', (wire) => {
     socket.write('two')
     expect(await heard(socket)).toBe('two')
     socket.destroy()
+  })
+
+  it.each([
+    { what: 'nobody listens', port: CLOSED },
+    { what: 'the pod hangs up unread', port: DEAF },
+  ])('what is sent where $what holds up no connection after it', async ({ port }) => {
+    const started = await forward('echo-0', [ECHO, port], wire)
+    const open = await dial(started, ECHO)
+    open.write('one')
+    expect(await heard(open)).toBe('one')
+    for (let n = 0; n < 10; n += 1) {
+      const unread = await dial(started, port)
+      for (let piece = 0; piece < 20; piece += 1) unread.write(Buffer.alloc(4096))
+      unread.resume()
+      await once(unread, 'close')
+    }
+    for (let n = 0; n < 10; n += 1) {
+      const next = await dial(started, ECHO)
+      next.write(`next ${n}`)
+      expect(await heard(next)).toBe(`next ${n}`)
+      next.destroy()
+    }
+    open.write('two')
+    expect(await heard(open)).toBe('two')
+    open.destroy()
   })
 
   it('200 connections that are open at once are all answered', async () => {

@@ -12,6 +12,10 @@ export interface LinkOptions {
   transcript: ForwardTranscript
   /** What the client is to be told of a failure: the words, or nothing but a reset. */
   wordsFor(message: string): string | undefined
+  /** The client's wire has no room, for any connection, or has it again. */
+  onWire(hasRoom: boolean): void
+  /** The transcript can take no more, of any connection, until `relieve`. */
+  onFull(): void
   /** Both are over; once. */
   onOver(reason: string): void
 }
@@ -57,6 +61,15 @@ export class Link {
     this.#pod.valve.release('record')
   }
 
+  /** What its pod sends waits in the kernel, which has a socket for each. */
+  holdPod(reason: 'wire' | 'record'): void {
+    this.#pod.valve.stop(reason)
+  }
+
+  releasePod(): void {
+    this.#pod.valve.release('wire')
+  }
+
   /** Ends both sides; the client is told why where there are words. */
   cut(reason: string, words: string | undefined): void {
     this.#reason ||= reason
@@ -69,19 +82,27 @@ export class Link {
     return {
       onData: (data) => {
         const passes = transcript.take({ direction, connection: this.id, data })
-        if (transcript.isStopped) from.valve.stop('record')
+        if (transcript.isStopped) {
+          from.valve.stop('record')
+          this.#options.onFull()
+        }
         if (passes) this.#write(from, to, data)
       },
       onEnd: () => {
         if (transcript.takeEnd(this.id, direction)) this.#end(from, to)
       },
-      onDrain: () => to.valve.release('peer'),
+      onDrain: () => {
+        to.valve.release('peer')
+        if (from === this.#client) this.#options.onWire(true)
+      },
       onClose: (end) => this.#onClose(from, to, end),
     }
   }
 
   #write(from: Side, to: Side, data: Uint8Array): void {
-    if (!to.isOver && !to.connection.write(data)) from.valve.stop('peer')
+    if (to.isOver || to.connection.write(data)) return
+    from.valve.stop('peer')
+    if (to === this.#client) this.#options.onWire(false)
   }
 
   #end(from: Side, to: Side): void {
@@ -93,6 +114,8 @@ export class Link {
 
   #onClose(from: Side, to: Side, { kind, detail }: ConnectionEnd): void {
     from.isOver = true
+    // It may have been the one that was to be told of room.
+    if (from === this.#client) this.#options.onWire(true)
     if (kind !== 'clean') this.#reason ||= kind === 'failed' ? detail : kind
     if (!to.isOver && (kind === 'failed' || kind === 'reset')) {
       const words =

@@ -5,25 +5,26 @@
  * never touches another. kubectl ends all of its connections on the first word of an error on any of
  * them (client-go tools/portforward), so words are told only when no other connection is open.
  */
-import { GatewayError, asGatewayError } from '../../errors/gateway-error.ts'
+import type { GatewayError } from '../../errors/gateway-error.ts'
 import type { SessionEnd, SessionOutcome } from '../../recording/session-document.ts'
 import { systemTimers } from '../../recording/timers.ts'
 import type { RecordingHooks } from '../../recording/recorder.ts'
 import type {
-  ForwardClientSession,
   ForwardConnection,
   ForwardServerSession,
+  ForwardUpstream,
 } from '../../streams/forward.ts'
 import type { CloseInfo } from '../../streams/session.ts'
 import { policyName } from '../../policy/deny-message.ts'
 import type { OpenedSession } from '../conduct-session.ts'
+import { statusOf } from '../status-of.ts'
 import { Link } from './link.ts'
 import type { PortGate } from './port-gate.ts'
 import { ForwardTranscript } from './transcript.ts'
 
 export interface ForwardOptions {
   client: ForwardServerSession
-  upstream: ForwardClientSession
+  upstream: ForwardUpstream
   session: OpenedSession
   gate: PortGate
 }
@@ -51,6 +52,7 @@ class ForwardRun implements RunningForward {
   readonly #opening = new Set<number>()
   readonly #ended = Promise.withResolvers<Ending>()
   #connections = 0
+  #hasRoom = true
   #up = 0
   #down = 0
 
@@ -81,7 +83,6 @@ class ForwardRun implements RunningForward {
 
   async run(): Promise<SessionEnd> {
     const { client, upstream } = this.#options
-    upstream.start({ onClose: (info) => this.#upstreamOver(info) })
     client.start({
       onConnection: (connection) => void this.#serve(connection),
       onClose: (info) => this.#clientOver(info),
@@ -100,15 +101,6 @@ class ForwardRun implements RunningForward {
       connections: this.#connections,
       endedAt: new Date(),
     }
-  }
-
-  #upstreamOver({ detail }: CloseInfo): void {
-    const lost = new GatewayError(
-      'InternalError',
-      `the connection to the pod broke (${detail}); run kubectl port-forward again`,
-      { id: 1030 },
-    )
-    this.fail(lost, 'UpstreamLost')
   }
 
   #clientOver({ kind, detail }: CloseInfo): void {
@@ -135,8 +127,7 @@ class ForwardRun implements RunningForward {
       })
       this.#join(connection, await this.#options.upstream.open(port))
     } catch (error) {
-      const refusal = asGatewayError(error, `connecting to port ${port}`)
-      const message = refusal.toStatus().message ?? refusal.message
+      const { message = '' } = statusOf(error, `connecting to port ${port}`)
       connection.fail(this.#wordsFor(id, message))
       void this.#transcript.tell({ type: 'connectionRefused', connection: id, port, message })
     } finally {
@@ -150,10 +141,25 @@ class ForwardRun implements RunningForward {
       pod,
       transcript: this.#transcript,
       wordsFor: (message) => this.#wordsFor(client.id, message),
+      onWire: (hasRoom) => this.#onWire(hasRoom),
+      onFull: () => this.#holdPods('record'),
       onOver: (reason) => this.#over(client, reason),
     })
     this.#links.set(client.id, link)
+    if (!this.#hasRoom) link.holdPod('wire')
     link.start()
+  }
+
+  #onWire(hasRoom: boolean): void {
+    if (hasRoom === this.#hasRoom) return
+    this.#hasRoom = hasRoom
+    if (!hasRoom) this.#holdPods('wire')
+    else for (const link of this.#links.values()) link.releasePod()
+  }
+
+  /** They share one wire and one transcript: a chunk more from each would be no bound at all. */
+  #holdPods(reason: 'wire' | 'record'): void {
+    for (const link of this.#links.values()) link.holdPod(reason)
   }
 
   #over({ id, port }: ForwardConnection, reason: string): void {

@@ -5,7 +5,12 @@ import { asGatewayError } from '../../errors/gateway-error.ts'
 import type { ForwardDialer } from '../../kube/dial-forward.ts'
 import { podFacts, readPod } from '../../kube/pod.ts'
 import type { SessionEnd } from '../../recording/session-document.ts'
-import type { ForwardClientSession, ForwardServerSession } from '../../streams/forward.ts'
+import type {
+  ForwardClientSession,
+  ForwardServerSession,
+  ForwardUpstream,
+} from '../../streams/forward.ts'
+import { createForwardLanes } from '../../streams/forward-lanes.ts'
 import type { StreamLimits } from '../../streams/stream-limits.ts'
 import { negotiateForward } from '../../streams/subprotocol.ts'
 import { acceptForward, type AcceptedForward } from '../accept-forward.ts'
@@ -13,7 +18,7 @@ import type { Access } from '../access.ts'
 import type { AllowingDecision } from '../admit.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from '../conduct-session.ts'
 import { seekConsent } from '../consent.ts'
-import { podGone } from '../messages.ts'
+import { podChanged, podGone } from '../messages.ts'
 import { spendApproval } from '../obtain-approval.ts'
 import { refuseUpgrade } from '../respond.ts'
 import { limitSession, outcomeOf } from '../session-limit.ts'
@@ -70,23 +75,39 @@ async function approvePort(
 
 interface Legs {
   client?: ForwardServerSession
-  upstream?: ForwardClientSession
+  upstream?: ForwardUpstream
 }
 
+/** Pods are addressed by name only: that it is the same one behind it shows that it was all along. */
 async function dial(
   deps: ForwardDeps,
-  upgrade: UpgradeRequest,
-  { admission, marked }: OpenedSession,
+  { admission, identity, marked }: OpenedSession,
+  signal: AbortSignal,
 ): Promise<ForwardClientSession> {
-  const { namespace, pod } = admission.facts
+  const { namespace, pod, podUID } = admission.facts
+  const lane = await deps.forwardDialer.dial({ namespace, pod }, marked, signal)
+  try {
+    const { metadata } = await readPod(deps.client, identity, namespace, pod)
+    if (metadata.uid !== podUID) throw podChanged(pod)
+    return lane
+  } catch (error) {
+    lane.abort('the pod is not the one that was decided on')
+    throw error
+  }
+}
+
+async function dialFirst(
+  deps: ForwardDeps,
+  { socket }: UpgradeRequest,
+  session: OpenedSession,
+): Promise<ForwardClientSession> {
   const gone = new AbortController()
   const onGone = (): void => gone.abort()
-  upgrade.socket.once('close', onGone)
+  socket.once('close', onGone)
   try {
-    const signal = AbortSignal.any([gone.signal, deps.stop])
-    return await deps.forwardDialer.dial({ namespace, pod }, marked, signal)
+    return await dial(deps, session, AbortSignal.any([gone.signal, deps.stop]))
   } finally {
-    upgrade.socket.off('close', onGone)
+    socket.off('close', onGone)
   }
 }
 
@@ -123,14 +144,16 @@ async function run(
   legs: Legs,
   session: OpenedSession,
 ): Promise<SessionEnd> {
-  const upstream = await dial(deps, upgrade, session)
-  legs.upstream = upstream
+  const first = await dialFirst(deps, upgrade, session)
+  legs.upstream = first
   const { request, socket, head, query } = upgrade
   const client = await acceptForward(request, socket, head, negotiation, {
     query,
     limits: deps.limits,
   })
   legs.client = client
+  const upstream = createForwardLanes({ first, dial: (signal) => dial(deps, session, signal) })
+  legs.upstream = upstream
   const gate = createPortGate({
     deps,
     session,

@@ -5,7 +5,8 @@ export interface Pausable {
   resume(): void
 }
 
-export type StopReason = 'peer' | 'record'
+/** `peer`: of this connection; `wire`: which all connections of the client share. */
+export type StopReason = 'peer' | 'wire' | 'record'
 
 export class Valve {
   readonly #source: Pausable

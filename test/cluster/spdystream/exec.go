@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -19,15 +18,6 @@ type command struct {
 	socket net.Conn
 	*spdystream.Connection
 	streams map[string]*spdystream.Stream
-}
-
-// data is one DATA frame: | 0 | stream 31 | flags 8 | length 24 | data |
-func (c *command) data(stream uint32, text string) error {
-	frame := make([]byte, 8, 8+len(text))
-	binary.BigEndian.PutUint32(frame, stream)
-	binary.BigEndian.PutUint32(frame[4:], uint32(len(text)))
-	_, err := c.socket.Write(append(frame, text...))
-	return err
 }
 
 func serveExec() error {
@@ -79,12 +69,12 @@ func (c *command) run() {
 		// Data on a stream after its end.
 		fmt.Fprint(stdout, "in time")
 		_ = stdout.Close()
-		_ = c.data(stdout.Identifier(), " too late")
+		_ = writeData(c.socket, stdout.Identifier(), " too late")
 	case "reset":
 		fmt.Fprint(stdout, "before")
 		_ = stdout.Reset()
 	case "unknown":
-		_ = c.data(999, "who?")
+		_ = writeData(c.socket, 999, "who?")
 		fmt.Fprint(stdout, "known")
 	case "opens":
 		// A server of remote commands never opens a stream.
@@ -178,14 +168,14 @@ func (c *command) speak(name string) error {
 			fmt.Fprint(stdin, piece)
 		}
 	case "unknown":
-		if err := c.data(998, "who?"); err != nil {
+		if err := writeData(c.socket, 998, "who?"); err != nil {
 			return err
 		}
 		fmt.Fprint(stdin, "known")
 	case "late":
 		fmt.Fprint(stdin, "in time")
 		_ = stdin.Close()
-		return c.data(stdin.Identifier(), " too late")
+		return writeData(c.socket, stdin.Identifier(), " too late")
 	case "reset":
 		fmt.Fprint(stdin, "before")
 		return stdin.Reset()

@@ -119,11 +119,23 @@ func forward(port string, data, failure *spdystream.Stream) {
 		_, _ = io.ReadAll(data)
 		_ = failure.Close()
 		return
+	case "85":
+		// As containerd 1.6 when nobody listens: neither read nor reset.
+		return
 	default:
 		_, _ = io.Copy(data, data)
 	}
 	_ = failure.Close()
 	_ = data.Close()
+}
+
+// writeData writes one DATA frame behind the library's back: | 0 | stream 31 | flags 8 | length 24 | data |
+func writeData(socket net.Conn, stream uint32, text string) error {
+	frame := make([]byte, 8, 8+len(text))
+	binary.BigEndian.PutUint32(frame, stream)
+	binary.BigEndian.PutUint32(frame[4:], uint32(len(text)))
+	_, err := socket.Write(append(frame, text...))
+	return err
 }
 
 type dialer struct {
@@ -257,10 +269,7 @@ func (d *dialer) late() (string, error) {
 
 // Data on a stream that never was.
 func (d *dialer) unknown() (string, error) {
-	frame := make([]byte, 8, 12)
-	binary.BigEndian.PutUint32(frame, 999_999_999)
-	frame[7] = 4
-	if _, err := d.socket.Write(append(frame, "who?"...)); err != nil {
+	if err := writeData(d.socket, 999_999_999, "who?"); err != nil {
 		return "", err
 	}
 	return d.forward(80, "after")

@@ -1,31 +1,29 @@
 /** The SPDY legs of remote commands against moby/spdystream, as client and as server, over TCP. */
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { promisify } from 'node:util'
+import type { Socket } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
-import { buildGoModule } from '../../../lib/cluster/build.ts'
-import { SPDYSTREAM } from '../../../lib/cluster/go-programs.ts'
 import { openSpdySession } from '../../../lib/spdy/client-session.ts'
 import { acceptSpdySession } from '../../../lib/spdy/server-session.ts'
 import { STREAM_NAMES } from '../../../lib/streams/channel.ts'
 import { bytesOf, observe, type Observed } from '../../conformance/observe.ts'
+import {
+  acceptClient,
+  BUILD_MS,
+  buildSpdystream,
+  startServer,
+  type RunningServer,
+} from './spdystream.ts'
 
-const BUILD_MS = 120_000
 const PROTOCOL = 'v4.channel.k8s.io'
 const WINDOW = '{"Width":80,"Height":24}'
 const SUCCESS = '{"status":"Success"}'
 const MIB = 1024 * 1024
-const run = promisify(execFile)
 
 let program: string
 
 beforeAll(async () => {
-  program = join(await buildGoModule(SPDYSTREAM), 'spdystream')
+  program = await buildSpdystream()
 }, BUILD_MS)
 
 /** What came of a client that did this, as it says itself and as our leg saw it. */
@@ -36,25 +34,13 @@ interface Met {
 
 /** Serves one client: what it typed comes back, and its window size, once it has half-closed. */
 async function meetClient(what: string): Promise<Met> {
-  const listener = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const { port } = listener.address() as AddressInfo
-  const accepted = once(listener, 'connection') as Promise<[Socket]>
-  const client = run(program, ['exec-client', `127.0.0.1:${port}`, what], {
-    timeout: 30_000,
-    maxBuffer: 16 * MIB,
-  })
+  const client = await acceptClient(program, 'exec-client', what)
   try {
-    const [socket] = await accepted
-    const serving = serveOnce(socket)
-    const { stdout } = await client
-    const lines = stdout.trim().split('\n')
-    return {
-      said: Object.fromEntries(lines.map((line) => line.split('=', 2))),
-      seen: await serving,
-    }
+    const seen = await serveOnce(client.socket)
+    await client.ended
+    return { said: Object.fromEntries(client.lines.map((line) => line.split('=', 2))), seen }
   } finally {
-    listener.close()
+    client.close()
   }
 }
 
@@ -114,25 +100,19 @@ describe("Go's spdystream as the client", () => {
 })
 
 describe("Go's spdystream as the server", () => {
-  let server: ChildProcess
-  let port: number
+  let server: RunningServer
 
   beforeAll(async () => {
-    const child = spawn(program, ['exec-server'], { stdio: ['pipe', 'pipe', 'inherit'] })
-    server = child
-    const [address] = (await once(createInterface(child.stdout), 'line')) as [string]
-    port = Number(address.split(':')[1])
+    server = await startServer(program, 'exec-server')
   })
 
   afterAll(async () => {
-    server.stdin?.end()
-    await once(server, 'close')
+    await server.close()
   })
 
   /** Runs what the server knows by this name, with `hello` as the rest of stdin. */
   async function command(name: string): Promise<Observed> {
-    const socket = connect({ port, host: '127.0.0.1' })
-    await once(socket, 'connect')
+    const socket = await server.connect()
     const streams = [...STREAM_NAMES]
     const session = await openSpdySession(socket, new Uint8Array(0), {
       protocol: PROTOCOL,

@@ -1,27 +1,29 @@
 /** The SPDY legs of port-forward against moby/spdystream, as client and as server, over TCP. */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
-import { buildGoModule } from '../../../lib/cluster/build.ts'
-import { SPDYSTREAM } from '../../../lib/cluster/go-programs.ts'
 import { openSpdyForward } from '../../../lib/spdy/forward-client.ts'
 import { acceptSpdyForward } from '../../../lib/spdy/forward-server.ts'
-import type { ForwardClientSession, ForwardConnection } from '../../../lib/streams/forward.ts'
+import type {
+  ForwardClientSession,
+  ForwardConnection,
+  ForwardUpstream,
+} from '../../../lib/streams/forward.ts'
+import { createForwardLanes } from '../../../lib/streams/forward-lanes.ts'
 import type { CloseInfo } from '../../../lib/streams/session.ts'
 import { WatchedConnection } from '../../conformance/forward-suite.ts'
 import { bytesOf } from '../../conformance/observe.ts'
-
-const BUILD_MS = 120_000
+import {
+  acceptClient,
+  BUILD_MS,
+  buildSpdystream,
+  startServer,
+  type RunningServer,
+} from './spdystream.ts'
 
 let program: string
 
 beforeAll(async () => {
-  program = join(await buildGoModule(SPDYSTREAM), 'spdystream')
+  program = await buildSpdystream()
 }, BUILD_MS)
 
 function echo(connection: ForwardConnection): void {
@@ -37,23 +39,14 @@ function echo(connection: ForwardConnection): void {
 
 describe("Go's spdystream as the client", () => {
   it('gets what kubectl would get, whatever else it does', async () => {
-    const listener = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
-    await once(listener, 'listening')
-    const { port } = listener.address() as AddressInfo
-    const accepted = once(listener, 'connection') as Promise<[Socket]>
-    const child = spawn(program, ['client', `127.0.0.1:${port}`], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const lines: string[] = []
-    createInterface(child.stdout).on('line', (line) => lines.push(line))
-    const [socket] = await accepted
-    const server = acceptSpdyForward(socket, new Uint8Array(0))
+    const client = await acceptClient(program, 'client')
+    const server = acceptSpdyForward(client.socket, new Uint8Array(0))
     const closed = Promise.withResolvers<CloseInfo>()
     server.start({ onConnection: echo, onClose: closed.resolve })
-    const [code] = (await once(child, 'close')) as [number]
+    const code = await client.ended
     const info = await closed.promise
-    listener.close()
-    expect(lines).toEqual([
+    client.close()
+    expect(client.lines).toEqual([
       'echo=hello',
       'failed=error forwarding port 81: connection refused',
       'reset=',
@@ -72,26 +65,27 @@ describe("Go's spdystream as the client", () => {
 })
 
 describe("Go's spdystream as the server", () => {
-  let child: ChildProcess
-  let session: ForwardClientSession
+  let server: RunningServer
+  let lanes: ForwardUpstream
+  let dialled = 0
+
+  async function dial(): Promise<ForwardClientSession> {
+    dialled += 1
+    return openSpdyForward(await server.connect(), new Uint8Array(0))
+  }
 
   beforeAll(async () => {
-    const server = spawn(program, ['server'], { stdio: ['pipe', 'pipe', 'inherit'] })
-    child = server
-    const [address] = (await once(createInterface(server.stdout), 'line')) as [string]
-    const socket = connect({ port: Number(address.split(':')[1]), host: '127.0.0.1' })
-    await once(socket, 'connect')
-    session = openSpdyForward(socket, new Uint8Array(0))
+    server = await startServer(program, 'server')
+    lanes = createForwardLanes({ first: await dial(), dial })
   })
 
   afterAll(async () => {
-    session.abort('test over')
-    child.stdin?.end()
-    await once(child, 'close')
+    lanes.abort('test over')
+    await server.close()
   })
 
-  async function forward(port: number, text: string): Promise<string> {
-    const watched = new WatchedConnection(await session.open(port))
+  async function forward(port: number, text: string, upstream = lanes): Promise<string> {
+    const watched = new WatchedConnection(await upstream.open(port))
     watched.connection.write(bytesOf(text))
     watched.connection.end()
     await watched.until(() => watched.ends.length > 0)
@@ -114,8 +108,28 @@ describe("Go's spdystream as the server", () => {
   })
 
   it('refuses a connection, and the next is taken', async () => {
-    await expect(session.open(84)).rejects.toMatchObject({ id: 1513 })
+    await expect(lanes.open(84)).rejects.toMatchObject({ id: 1513 })
     expect(await forward(80, 'next')).toBe('next clean')
+  })
+
+  // As containerd does when nobody listens: one of the five workers of the connection waits for good.
+  it('does not read what it was sent: its lane is known by it, and nobody waits there', async () => {
+    const lane = await dial()
+    expect(await lane.settled(10_000)).toBe(true)
+    const unread = new WatchedConnection(await lane.open(85))
+    unread.connection.write(bytesOf('hello'))
+    unread.connection.fail()
+    await unread.until(() => unread.ends.length > 0)
+    expect(await lane.settled(200)).toBe(false)
+    lane.abort('test over')
+
+    const deaf = await Promise.all(Array.from({ length: 5 }, () => lanes.open(85)))
+    for (const connection of deaf) {
+      const watched = new WatchedConnection(connection)
+      watched.connection.write(bytesOf('hello'))
+      watched.connection.fail()
+    }
+    for (let n = 0; n < 10; n += 1) expect(await forward(80, `${n}`)).toBe(`${n} clean`)
   })
 
   it('serves 200 at once and 10,000 one after the other', async () => {
@@ -127,5 +141,7 @@ describe("Go's spdystream as the server", () => {
       const said = await forward(80, `${n}`)
       if (said !== `${n} clean`) throw new Error(`${n}: ${said}`)
     }
+    // Used again, all of them.
+    expect(dialled).toBeLessThan(500)
   }, 120_000)
 })
