@@ -297,6 +297,21 @@ it(
   MANY_MS,
 )
 
+it('a restart of the API server resets what is open, and the session goes on', async () => {
+  const started = await forward('echo-0', [ECHO])
+  const open = await dial(started, ECHO)
+  open.write('before')
+  expect(await heard(open)).toBe('before')
+  const cut = once(open, 'close')
+  await shop.sandbox.cluster.restartApiServer?.()
+  await cut
+  const next = await dial(started, ECHO)
+  next.write('after')
+  expect(await heard(next)).toBe('after')
+  expect(started.child.exitCode).toBeNull()
+  next.destroy()
+}, 150_000)
+
 it('without a policy there is no port-forward at all', async () => {
   const result = await shop.ana(['-n', 'shop', 'port-forward', 'tools-0', ':1'])
   expect(result.code).not.toBe(0)
