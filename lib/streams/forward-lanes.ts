@@ -16,8 +16,8 @@ export interface ForwardLanesOptions {
   dial(signal: AbortSignal): Promise<ForwardClientSession>
 }
 
-/** For those who connect one after the other; browsers open six at a time. */
-const MAX_IDLE = 8
+/** Browsers open six at a time, pools of database clients tens; each spares a way through the API server. */
+const MAX_IDLE = 32
 /** A lane that takes longer to say that it is free is not worth waiting for. */
 const SETTLE_MS = 5000
 

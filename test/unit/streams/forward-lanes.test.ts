@@ -104,10 +104,10 @@ it('one connection after the other needs one lane', async () => {
 
 it('connections at the same time have a lane each, of which a few are kept', async () => {
   const bed = await prepare()
-  const connections = await Promise.all(Array.from({ length: 20 }, () => open(bed)))
-  expect(bed.nodes.map(({ served }) => served.length)).toEqual(Array.from({ length: 20 }, () => 1))
+  const connections = await Promise.all(Array.from({ length: 40 }, () => open(bed)))
+  expect(bed.nodes.map(({ served }) => served.length)).toEqual(Array.from({ length: 40 }, () => 1))
   for (const watched of connections) await finish(bed, watched)
-  expect(bed.nodes.filter(({ lane }) => lane.isOpen)).toHaveLength(8)
+  expect(bed.nodes.filter(({ lane }) => lane.isOpen)).toHaveLength(32)
 })
 
 it('a lane that breaks ends its own connection alone, and the next has a new one', async () => {
