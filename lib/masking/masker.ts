@@ -209,26 +209,17 @@ class StreamMasker implements Masker {
     if (head !== undefined && head.length > 0) pieces.push(head)
     if (tail !== undefined && tail.length > 0) pieces.push(tail)
     if (ranges.length === 0) return pieces
+    // A character cut in two by the border of two pieces would get two stars.
+    const border = from + (pieces[0]?.length ?? 0)
     if (
       this.inPlace &&
       to - from >= MIN_IN_PLACE &&
-      !ranges.some(({ start, end }) => straddles(start, end, from, pieces))
+      !ranges.some(({ start, end }) => start < border && end > border)
     ) {
       return redactEach(pieces, from, ranges)
     }
     return [redact(joined(pieces, to - from), from, ranges)]
   }
-}
-
-/** A character cut in two by the border of two pieces would get two stars. */
-function straddles(
-  start: number,
-  end: number,
-  offset: number,
-  pieces: readonly Uint8Array[],
-): boolean {
-  const border = offset + (pieces[0]?.length ?? 0)
-  return start < border && end > border
 }
 
 function redactEach(

@@ -12,8 +12,8 @@
  */
 import { SYMBOL_OF, type ShapeStates, shapeStates } from './shapes.ts'
 
-/** The automaton must have seen this much before its first verdict (an escape sequence and a word); even. */
-const WARM_UP = 48
+/** The automaton must have seen 48 bytes before its first verdict (an escape sequence and a word). */
+const WARM_UP_WORDS = 24
 const SYMBOLS = 16
 const STATE_BITS = 0x7fffff00
 const RECOGNISED = 0x80000000
@@ -113,7 +113,7 @@ export function runLanes(
 /** The automaton's state before the word at `at`. */
 function warmUp({ steps, start }: ShapeTable, words: Uint16Array, at: number): number {
   let state = start
-  for (let i = Math.max(0, at - WARM_UP / 2); i < at; i += 1) {
+  for (let i = Math.max(0, at - WARM_UP_WORDS); i < at; i += 1) {
     state = steps[(state & STATE_BITS) | (SYMBOLS_OF_WORD[words[i] ?? 0] ?? 0)] ?? 0
   }
   return state

@@ -14,7 +14,7 @@ import type { Status } from '../errors/status.ts'
 import { readPod } from '../kube/pod.ts'
 import { createMasker, type CompiledMaskRules, type Masker } from '../masking/masker.ts'
 import { eventEntry } from '../recording/event.ts'
-import type { SessionEnd, SessionOutcome } from '../recording/session-document.ts'
+import type { SessionEnd } from '../recording/session-document.ts'
 import type { AllowingDecision } from './admit.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from './conduct-session.ts'
 import type { Exchange } from './exchange.ts'
@@ -25,7 +25,7 @@ import { logQuery, type LogOptions } from './log-options.ts'
 import { podChanged } from './messages.ts'
 import { createOneWayPump, type OneWayEnd, type OneWayPump } from './one-way-pump.ts'
 import { clientOf } from './serve-stream.ts'
-import { limitSession, outcomeOf, type SessionLimit } from './session-limit.ts'
+import { gatewayEnding, limitSession, type Ending, type SessionLimit } from './session-limit.ts'
 
 export interface LogDeps extends SessionDeps {
   maskRules(spec: AllowingDecision['obligations']['masking']): CompiledMaskRules
@@ -56,20 +56,11 @@ const BROKEN = 'the connection to the pod broke before the log ended'
 const LEFT = 'the client went away before the end'
 const STOPPED = 'the client stopped following'
 
-interface Ending {
-  outcome: SessionOutcome
-  message?: string
-}
-
 /** Who follows a log has no other way to end it. */
 function clientEnding({ follow }: LogOptions): Ending {
   return follow
     ? { outcome: 'Completed', message: STOPPED }
     : { outcome: 'ClientLost', message: LEFT }
-}
-
-function gatewayEnding(error: GatewayError): Ending {
-  return { outcome: outcomeOf(error), message: error.message }
 }
 
 function sessionEnd(ending: Ending, stdout = 0, masker?: Masker): SessionEnd {

@@ -30,7 +30,7 @@ export interface RunningSession {
   run(): Promise<SessionEnd>
 }
 
-interface Ending {
+interface StatusEnding {
   outcome: SessionOutcome
   status: Uint8Array
   exitCode?: number
@@ -39,12 +39,12 @@ interface Ending {
 
 const LOST = 'the connection to the pod broke before the command ended; how it ended is not known'
 
-function failed(outcome: SessionOutcome, error: GatewayError): Ending {
+function failed(outcome: SessionOutcome, error: GatewayError): StatusEnding {
   return { outcome, status: encodeStatus(error.toStatus()), message: error.message }
 }
 
 /** What the person is told, and what the record says, of an end that came from the pod. */
-export function upstreamEnding(end: PumpEnd, protocol: string): Ending {
+export function upstreamEnding(end: PumpEnd, protocol: string): StatusEnding {
   const cut = end.close !== undefined && end.close.kind !== 'clean'
   // Over WebSocket the API server always sends a Status; over SPDY an empty error stream is success.
   const silent = end.status.length === 0 && (cut || protocol.startsWith('WebSocket'))
@@ -86,7 +86,7 @@ export function createRunningSession(options: RunOptions): RunningSession {
     onStatusReleased: statusReleased.resolve,
   })
 
-  async function conclude(end: PumpEnd): Promise<Ending> {
+  async function conclude(end: PumpEnd): Promise<StatusEnding> {
     if (end.by === 'client') {
       upstream.abort('the client went away')
       return {

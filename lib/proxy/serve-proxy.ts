@@ -15,7 +15,7 @@ import { readPod } from '../kube/pod.ts'
 import { impersonationHeaders } from '../kube/impersonate.ts'
 import type { Masker } from '../masking/masker.ts'
 import { eventEntry } from '../recording/event.ts'
-import type { SessionEnd, SessionOutcome } from '../recording/session-document.ts'
+import type { SessionEnd } from '../recording/session-document.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from './conduct-session.ts'
 import type { Exchange } from './exchange.ts'
 import { proxyRequestHeaders, proxyResponseHeaders } from './headers.ts'
@@ -27,15 +27,10 @@ import { PROXY_METHODS, isProxyMethod, proxyAccess, type ProxyTarget } from './p
 import { redirectWithin } from './proxy-path.ts'
 import { drainRequest, sendStatus } from './respond.ts'
 import { clientOf } from './serve-stream.ts'
-import { limitSession, outcomeOf } from './session-limit.ts'
+import { gatewayEnding, limitSession, type Ending } from './session-limit.ts'
 import { createUpload, type Upload } from './upload.ts'
 
 export type { ProxyTarget } from './proxy-access.ts'
-
-interface Ending {
-  outcome: SessionOutcome
-  message?: string
-}
 
 const AS_IT_IS: Masker = {
   push: (chunk) => [chunk],
@@ -49,10 +44,6 @@ const LEFT: Ending = { outcome: 'ClientLost', message: 'the client went away bef
 const BROKEN: Ending = {
   outcome: 'UpstreamLost',
   message: 'the answer broke off before it was complete',
-}
-
-function gatewayEnding(error: GatewayError): Ending {
-  return { outcome: outcomeOf(error), message: error.message }
 }
 
 function stuck(): GatewayError {

@@ -11,7 +11,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import type { User } from '../identity/user.ts'
 import type { ExecDialer } from '../kube/dial-exec.ts'
 import { containerFacts, isSameContainer, readPod } from '../kube/pod.ts'
-import { createMasker, type CompiledMaskRules } from '../masking/masker.ts'
+import { createMasker, type CompiledMaskRules, type Masker } from '../masking/masker.ts'
 import { eventEntry } from '../recording/event.ts'
 import type { SessionEnd } from '../recording/session-document.ts'
 import { encodeStatus } from '../streams/exit-status.ts'
@@ -159,21 +159,22 @@ function openFilters(
 ): Filters {
   const { operation, decision } = opened.admission
   const rules = deps.maskRules(decision.obligations.masking)
-  const stderr = createMasker(rules, { inPlace: true })
+  const masker = (): Masker => createMasker(rules, { inPlace: true })
+  const stderr = masker()
   if (copy === undefined || copy.kind === 'Probe' || operation !== 'Copy') {
-    return { stdout: createMasker(rules, { inPlace: true }), stderr }
+    return { stdout: masker(), stderr }
   }
   const archive = openTarFilter({
     command: copy,
     rules: decision.obligations.copy,
-    createMasker: () => createMasker(rules, { inPlace: true }),
+    createMasker: masker,
     tell: (event) => opened.recording.append(eventEntry(event, opened.elapsedMs())),
     refuse,
   })
   const files = (): number => archive.files
   return copy.kind === 'Download'
     ? { stdout: asOutput(archive), stderr, files }
-    : { stdout: createMasker(rules, { inPlace: true }), stderr, stdin: archive, files }
+    : { stdout: masker(), stderr, stdin: archive, files }
 }
 
 /** An archive is cut nowhere but where it says: quiet lets nothing of it go. */

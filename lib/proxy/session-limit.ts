@@ -22,6 +22,16 @@ export function outcomeOf({ id }: GatewayError): SessionOutcome {
   return id === 1012 ? 'StoreLost' : 'Failed'
 }
 
+/** How a session ended, as its record says. */
+export interface Ending {
+  outcome: SessionOutcome
+  message?: string
+}
+
+export function gatewayEnding(error: GatewayError): Ending {
+  return { outcome: outcomeOf(error), message: error.message }
+}
+
 /** setTimeout's own limit; longer accesses are cut to 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 

@@ -162,38 +162,55 @@ export function ofKubectlProxy(notes: Notebook): number {
   )
 }
 
-export async function measureText(bed: Bed, options: BulkOptions): Promise<Findings> {
-  const notes = new Notebook('text')
-  const file = await putText(bed, POD, options.mebibytes)
-  await measureRuns(bed, notes, options, 'text', (route) => cat(bed, route, file))
-  const bar = atLeast('text, of kubectl proxy', ofKubectlProxy(notes), 0.75)
-  return { series: notes.series, bars: [bar] }
+/** One file of text out of one pod, whose labels choose the policy. */
+export interface TextMeasurement {
+  name: string
+  pod: string
+  /** What is measured, for the list of bars. */
+  bar: string
+  /** Of what `kubectl proxy` carries. */
+  wanted: number
 }
 
-/** The same text, unmasked, of which only the digest is kept. */
-export async function measureDigest(bed: Bed, options: BulkOptions): Promise<Findings> {
-  const notes = new Notebook('digest')
-  const file = await putText(bed, PLAIN_POD, options.mebibytes)
-  await measureRuns(bed, notes, options, 'digest', (route) => cat(bed, route, file))
-  const bar = atLeast(
-    'text without masks, content: Digest, of kubectl proxy',
-    ofKubectlProxy(notes),
-    1,
-  )
-  return { series: notes.series, bars: [bar] }
+export async function measureTransfer(
+  bed: Bed,
+  options: BulkOptions,
+  { name, pod, bar, wanted }: TextMeasurement,
+  transfer: (bed: Bed, route: Route, file: BulkFile) => Promise<number>,
+): Promise<Findings> {
+  const notes = new Notebook(name)
+  const file = await putText(bed, pod, options.mebibytes)
+  const label = name.replaceAll(' ', '-')
+  await measureRuns(bed, notes, options, label, (route) => transfer(bed, route, file))
+  const found = atLeast(`${bar}, of kubectl proxy`, ofKubectlProxy(notes), wanted)
+  return { series: notes.series, bars: [found] }
 }
 
-/** Masked, of which only the digest is kept: what the gateway does by itself, without the store. */
-export async function measureMaskedDigest(bed: Bed, options: BulkOptions): Promise<Findings> {
-  const notes = new Notebook('masked digest')
-  const file = await putText(bed, MASKED_DIGEST_POD, options.mebibytes)
-  await measureRuns(bed, notes, options, 'masked-digest', (route) => cat(bed, route, file))
-  const bar = atLeast(
-    'text with masks, content: Digest, of kubectl proxy',
-    ofKubectlProxy(notes),
-    0.75,
-  )
-  return { series: notes.series, bars: [bar] }
+const TEXTS: Record<'text' | 'digest' | 'maskedDigest', TextMeasurement> = {
+  /** Masked, and kept in full. */
+  text: { name: 'text', pod: POD, bar: 'text', wanted: 0.75 },
+  /** The same text, unmasked, of which only the digest is kept. */
+  digest: {
+    name: 'digest',
+    pod: PLAIN_POD,
+    bar: 'text without masks, content: Digest',
+    wanted: 1,
+  },
+  /** Masked, of which only the digest is kept: what the gateway does by itself, without the store. */
+  maskedDigest: {
+    name: 'masked digest',
+    pod: MASKED_DIGEST_POD,
+    bar: 'text with masks, content: Digest',
+    wanted: 0.75,
+  },
+}
+
+export async function measureText(
+  bed: Bed,
+  options: BulkOptions,
+  kind: keyof typeof TEXTS,
+): Promise<Findings> {
+  return await measureTransfer(bed, options, TEXTS[kind], cat)
 }
 
 export async function measureRandom(bed: Bed, options: BulkOptions): Promise<Findings> {

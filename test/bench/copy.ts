@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 import type { Bed } from './bed.ts'
-import { measureRuns, ofKubectlProxy, putText, type BulkFile, type BulkOptions } from './bulk.ts'
+import { measureTransfer, type BulkFile, type BulkOptions, type TextMeasurement } from './bulk.ts'
 import { NAMESPACE, PLAIN_POD, POD } from './manifests.ts'
-import { atLeast, type Findings, Notebook } from './measurement.ts'
+import type { Findings } from './measurement.ts'
 import type { Route } from './routes.ts'
 
 const TIMEOUT_MS = 300_000
@@ -34,20 +34,17 @@ async function copyOut(bed: Bed, route: Route, { pod, name, bytes }: BulkFile): 
   }
 }
 
-/** Unmasked, with the list of files and their digests in the transcript. */
-export async function measureCopy(bed: Bed, options: BulkOptions): Promise<Findings> {
-  const notes = new Notebook('copy')
-  const file = await putText(bed, PLAIN_POD, options.mebibytes)
-  await measureRuns(bed, notes, options, 'copy', (route) => copyOut(bed, route, file))
-  const bar = atLeast('cp, content: Digest, of kubectl proxy', ofKubectlProxy(notes), 1)
-  return { series: notes.series, bars: [bar] }
+const COPIES: Record<'copy' | 'maskedCopy', TextMeasurement> = {
+  /** Unmasked, with the list of files and their digests in the transcript. */
+  copy: { name: 'copy', pod: PLAIN_POD, bar: 'cp, content: Digest', wanted: 1 },
+  /** Masked, and kept in full. */
+  maskedCopy: { name: 'masked copy', pod: POD, bar: 'cp with masks', wanted: 0.75 },
 }
 
-/** Masked, and kept in full. */
-export async function measureMaskedCopy(bed: Bed, options: BulkOptions): Promise<Findings> {
-  const notes = new Notebook('masked copy')
-  const file = await putText(bed, POD, options.mebibytes)
-  await measureRuns(bed, notes, options, 'masked-copy', (route) => copyOut(bed, route, file))
-  const bar = atLeast('cp with masks, of kubectl proxy', ofKubectlProxy(notes), 0.75)
-  return { series: notes.series, bars: [bar] }
+export async function measureCopy(
+  bed: Bed,
+  options: BulkOptions,
+  kind: keyof typeof COPIES,
+): Promise<Findings> {
+  return await measureTransfer(bed, options, COPIES[kind], copyOut)
 }

@@ -6,14 +6,8 @@ import { parseArgs } from 'node:util'
 
 import { errorText } from '../../lib/errors/gateway-error.ts'
 import { type Bed, openBed } from './bed.ts'
-import {
-  type BulkOptions,
-  measureDigest,
-  measureMaskedDigest,
-  measureRandom,
-  measureText,
-} from './bulk.ts'
-import { measureCopy, measureMaskedCopy } from './copy.ts'
+import { type BulkOptions, measureRandom, measureText } from './bulk.ts'
+import { measureCopy } from './copy.ts'
 import { measureForward } from './forward.ts'
 import { measureEcho, measureOpen } from './latency.ts'
 import { measureList } from './list.ts'
@@ -51,11 +45,11 @@ const MEASURE = {
   open: async ({ bed, settings }: Run) => await measureOpen(bed, settings.quick ? 15 : 60),
   list: async ({ bed, settings }: Run) => await measureList(bed, settings.quick ? 15 : 50),
   forward: async ({ bed, bulk }: Run) => await measureForward(bed, bulk),
-  text: async ({ bed, bulk }: Run) => await measureText(bed, bulk),
-  maskedDigest: async ({ bed, bulk }: Run) => await measureMaskedDigest(bed, bulk),
-  digest: async ({ bed, bulk }: Run) => await measureDigest(bed, bulk),
-  copy: async ({ bed, bulk }: Run) => await measureCopy(bed, bulk),
-  maskedCopy: async ({ bed, bulk }: Run) => await measureMaskedCopy(bed, bulk),
+  text: async ({ bed, bulk }: Run) => await measureText(bed, bulk, 'text'),
+  maskedDigest: async ({ bed, bulk }: Run) => await measureText(bed, bulk, 'maskedDigest'),
+  digest: async ({ bed, bulk }: Run) => await measureText(bed, bulk, 'digest'),
+  copy: async ({ bed, bulk }: Run) => await measureCopy(bed, bulk, 'copy'),
+  maskedCopy: async ({ bed, bulk }: Run) => await measureCopy(bed, bulk, 'maskedCopy'),
   random: async ({ bed, bulk }: Run) => await measureRandom(bed, bulk),
 } as const satisfies Record<string, (run: Run) => Promise<Findings>>
 

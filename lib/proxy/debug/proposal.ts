@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { DebugFacts } from '../../api/debug-facts.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ApiClient } from '../../kube/api-client.ts'
-import { dryRun, type ObjectWrite } from '../../kube/dry-run.ts'
+import { dryRun, type ObjectWrite, type WrittenObject } from '../../kube/dry-run.ts'
 import { ephemeralFacts } from './debug-facts.ts'
 import type { SpecContainer, SpecPod } from './pod-spec.ts'
 
@@ -55,14 +55,17 @@ export async function propose(client: ApiClient, write: ObjectWrite): Promise<Pr
   const podPath = write.path.replace(/\/ephemeralcontainers$/, '')
   const read = async (): Promise<SpecPod> =>
     await client.request<SpecPod>('GET', podPath, { headers: write.headers })
-  let before = await read()
-  let tried = await dryRun<SpecPod>(client, write)
-  const isSettled = (): boolean =>
-    before.metadata.resourceVersion === tried.object.metadata.resourceVersion
-  for (let tries = 1; tries < MAX_TRIES && !isSettled(); tries += 1) {
+  let before: SpecPod
+  let tried: WrittenObject<SpecPod>
+  let tries = 0
+  do {
     before = await read()
     tried = await dryRun<SpecPod>(client, write)
-  }
+    tries += 1
+  } while (
+    tries < MAX_TRIES &&
+    before.metadata.resourceVersion !== tried.object.metadata.resourceVersion
+  )
   const { object: pod, code, warning } = tried
   if (before.metadata.uid !== pod.metadata.uid || pod.metadata.resourceVersion === undefined)
     throw undecidable('the pod was replaced meanwhile')

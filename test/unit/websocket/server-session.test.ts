@@ -1,6 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 
 import { afterEach, describe, expect, it } from '@jest/globals'
@@ -15,47 +14,33 @@ import {
 } from '../../../lib/websocket/server-session.ts'
 import { observe } from '../../conformance/observe.ts'
 import { FakeClock } from '../../fakes/fake-clock.ts'
+import { UpgradeServers } from '../../fakes/upgrade-server.ts'
 
 const ALL: StreamName[] = ['error', 'stdin', 'stdout', 'stderr', 'resize']
 const V5 = 'v5.channel.k8s.io'
 const MIB = 1024 * 1024
 
-const servers: Server[] = []
-const sockets = new Set<Duplex>()
+const servers = new UpgradeServers()
 
-afterEach(async () => {
-  for (const socket of sockets) socket.destroy()
-  sockets.clear()
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  }
-})
+afterEach(async () => await servers.close())
 
 /** A server that accepts the next upgrade; `session` settles as `acceptWebSocketSession` does. */
 async function listen(
   options: Partial<AcceptOptions> = {},
   { wrap = (socket: Duplex) => socket } = {},
 ) {
-  const server = createServer()
-  servers.push(server)
-  const session = new Promise<StreamSession>((resolve, reject) => {
-    server.on('upgrade', (request, socket, head) => {
-      sockets.add(socket)
-      acceptWebSocketSession(request, wrap(socket), head, {
-        protocol: V5,
-        expected: ALL,
-        clock: new FakeClock(),
-        ...options,
-      }).then(resolve, reject)
-    })
-  })
+  const { promise: session, resolve, reject } = Promise.withResolvers<StreamSession>()
   // The tests await it in their own time.
   session.catch(() => undefined)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return { port: (server.address() as AddressInfo).port, session }
+  const port = await servers.listen((request, socket, head) => {
+    acceptWebSocketSession(request, wrap(socket), head, {
+      protocol: V5,
+      expected: ALL,
+      clock: new FakeClock(),
+      ...options,
+    }).then(resolve, reject)
+  })
+  return { port, session }
 }
 
 async function dial(port: number, protocol: string = V5, options: object = {}) {
@@ -85,7 +70,7 @@ const UPGRADE = [
 
 async function rawDial(port: number, lines: string[]): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
-  sockets.add(socket)
+  servers.own(socket)
   socket.on('error', () => undefined)
   await once(socket, 'connect')
   socket.write([...lines, '', ''].join('\r\n'))

@@ -1,7 +1,4 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
 
 import { afterEach, describe, expect, it } from '@jest/globals'
 
@@ -9,35 +6,22 @@ import { acceptTunnel, type WebSocketTunnel } from '../../../lib/websocket/tunne
 import { dialTunnel } from '../../conformance/dial-tunnel.ts'
 import { pseudoRandomBytes } from '../../conformance/observe.ts'
 import { FakeClock } from '../../fakes/fake-clock.ts'
+import { UpgradeServers } from '../../fakes/upgrade-server.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
 
-const servers: Server[] = []
-const sockets = new Set<Duplex>()
+const servers = new UpgradeServers()
 
-afterEach(async () => {
-  for (const socket of sockets) socket.destroy()
-  sockets.clear()
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  }
-})
+afterEach(async () => await servers.close())
 
 async function open() {
-  const server = createServer().listen(0, '127.0.0.1')
-  servers.push(server)
-  const accepted = new Promise<WebSocketTunnel>((resolve, reject) => {
-    server.on('upgrade', (request, socket, head) => {
-      sockets.add(socket)
-      acceptTunnel(request, socket, head, { clock: new FakeClock() }).then(resolve, reject)
-    })
+  const accepted = Promise.withResolvers<WebSocketTunnel>()
+  const port = await servers.listen((request, socket, head) => {
+    const accepting = acceptTunnel(request, socket, head, { clock: new FakeClock() })
+    accepting.then(accepted.resolve, accepted.reject)
   })
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const [tunnel, { ws }] = await Promise.all([accepted, dialTunnel(port)])
+  const [tunnel, { ws }] = await Promise.all([accepted.promise, dialTunnel(port)])
   const messages: Buffer[] = []
   ws.on('message', (data: Buffer) => messages.push(data))
   ws.on('error', () => undefined)
