@@ -6,13 +6,18 @@ import { createApprovalDesk } from '../../lib/approval/desk.ts'
 import type { GatewayConfig } from '../../lib/config/gateway-config.ts'
 import { createConsole } from '../../lib/console/api.ts'
 import { GatewayError, errorText } from '../../lib/errors/gateway-error.ts'
-import { createAuthenticator, type Authenticator } from '../../lib/identity/authenticate.ts'
 import { createApiClient } from '../../lib/kube/api-client.ts'
 import { createExecDialer } from '../../lib/kube/dial-exec.ts'
 import { createForwardDialer } from '../../lib/kube/dial-forward.ts'
 import { loadEndpoint } from '../../lib/kube/endpoint.ts'
 import { createGateway, type Gateway } from '../../lib/proxy/gateway.ts'
-import { closeListener, createListener, listen } from '../../lib/proxy/listener.ts'
+import { SIGN_IN_BASE } from '../../lib/sign-in/sign-in-app.ts'
+import {
+  closeListener,
+  createListener,
+  listen,
+  type ListenerOptions,
+} from '../../lib/proxy/listener.ts'
 import { createMaskRules } from '../../lib/proxy/mask-rules.ts'
 import { draining } from '../../lib/proxy/messages.ts'
 import { MAX_AGE_MS, createPolicySource } from '../../lib/proxy/policy-source.ts'
@@ -21,6 +26,7 @@ import type { TranscriptStore } from '../../lib/recording/store.ts'
 import type { Logger } from '../../lib/telemetry/logger.ts'
 import { createMetrics, type Metrics } from '../../lib/telemetry/metrics.ts'
 import { createOpsServer, type HealthCheck } from '../../lib/telemetry/ops-server.ts'
+import { openIdentity, type OpenIdentity } from './open-identity.ts'
 import { openStore } from './open-store.ts'
 
 export interface RunningGateway {
@@ -97,8 +103,8 @@ async function openGateway(
     onEnded: (result) => metrics.approvals.inc({ result }),
   })
   closers.push(() => desk.close())
-  const authenticator = openAuthenticator(config, log)
-  closers.push(() => authenticator.close())
+  const identity = await openIdentity(config, log, stop, client)
+  closers.push(() => identity.close())
   const gateway = createGateway({
     client,
     clusterUID: cluster,
@@ -113,39 +119,50 @@ async function openGateway(
     metrics,
     log,
     stop,
-    authenticator,
-    serveConsole: openConsole(config, store, authenticator),
+    identify: identity.identify,
+    revocations: identity.revocations,
+    serveConsole: openConsole(config, store, identity),
   })
   const readiness = [
     { name: 'policies', check: () => assertFresh(policies.ageMs()) },
     { name: 'approvals', check: () => assertFresh(desk.ageMs()) },
     { name: 'mongodb', check },
+    { name: 'sign-ins', check: identity.check },
   ]
   return { gateway, readiness, metrics }
-}
-
-function openAuthenticator(config: GatewayConfig, log: Logger): Authenticator {
-  const issuers = config.oidc.map(({ caFile, ...issuer }) => ({
-    ...issuer,
-    ...(caFile === undefined ? {} : { caFile }),
-  }))
-  return createAuthenticator(issuers, {
-    onProviderError: (issuer, reason) => log.warn({ issuer, reason }, 'asking a sign-in provider'),
-  })
 }
 
 function openConsole(
   config: GatewayConfig,
   store: TranscriptStore,
-  authenticator: Authenticator,
+  { identify, revoker, revocations, serveSignIn, store: logins }: OpenIdentity,
 ): (request: IncomingMessage, response: ServerResponse) => void {
   const app = createConsole({
     store,
-    authenticate: async (request) =>
-      await authenticator.authenticate(request.headers.authorization),
+    authenticate: identify,
     auditorGroups: config.auditors.groups,
+    adminGroups: config.admins.groups,
+    revoker,
+    logins,
+    watch: revocations.watch,
   })
-  return (request, response) => app(request, response)
+  return (request, response) => {
+    if (serveSignIn !== undefined && request.url?.startsWith(`${SIGN_IN_BASE}/`) === true) {
+      serveSignIn(request, response)
+    } else app(request, response)
+  }
+}
+
+function openListener(options: ListenerOptions): ReturnType<typeof createListener> {
+  try {
+    return createListener(options)
+  } catch (error) {
+    throw new GatewayError(
+      'Invalid',
+      `listen, clientCertificates: the certificates cannot be used (${errorText(error)}); are they PEM, and does the key belong to the certificate?`,
+      { cause: error },
+    )
+  }
 }
 
 /** What was opened before something failed is closed again, so that the process can end. */
@@ -175,7 +192,14 @@ export async function startGateway(
     })
     closers.push(() => closeServer(ops))
     const { onRequest, onUpgrade } = gateway
-    const listener = createListener({
+    const clients = config.clientCertificates
+    const listener = openListener({
+      ...(clients === undefined
+        ? {}
+        : { clientCa: await readPem('clientCertificates.caFile', clients.caFile) }),
+      ...(clients?.crlFile === undefined
+        ? {}
+        : { clientCrl: await readPem('clientCertificates.crlFile', clients.crlFile) }),
       cert,
       key,
       onRequest,

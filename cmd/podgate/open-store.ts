@@ -15,8 +15,17 @@ export interface OpenStore {
 
 const PREPARE_RETRY_MS = 2000
 
-/** The store may come up after the gateway; until its indexes are there the gateway is not ready. */
-function prepareStore(store: TranscriptStore, log: Logger): { isReady(): boolean; stop(): void } {
+export interface Preparation {
+  isReady(): boolean
+  stop(): void
+}
+
+/** A store may come up after the gateway; until its indexes are there the gateway is not ready. */
+export function prepareStore(
+  name: string,
+  store: { prepare(): Promise<void> },
+  log: Logger,
+): Preparation {
   let ready = false
   let timer: NodeJS.Timeout | undefined
   function attempt(): void {
@@ -25,7 +34,7 @@ function prepareStore(store: TranscriptStore, log: Logger): { isReady(): boolean
         ready = true
       },
       (error: unknown) => {
-        log.warn({ reason: errorText(error) }, 'the transcript store is not ready')
+        log.warn({ reason: errorText(error) }, `${name} is not ready`)
         timer = setTimeout(attempt, PREPARE_RETRY_MS)
       },
     )
@@ -36,7 +45,7 @@ function prepareStore(store: TranscriptStore, log: Logger): { isReady(): boolean
 
 export function openStore(config: GatewayConfig['mongodb'], log: Logger): OpenStore {
   const store = createMongoStore(config)
-  const preparation = prepareStore(store, log)
+  const preparation = prepareStore('the transcript store', store, log)
   const orphans = createOrphanSealer(store, {
     onSealed: (session) => log.warn({ session }, 'sealed a session whose gateway went away'),
   })

@@ -32,12 +32,17 @@ export interface AccessPolicySpec {
    */
   effect?: 'Allow' | 'Deny'
   /**
-   * The people the policy is about. It applies to a request when any one of them is the user who
-   * asks, or a group of that user.
+   * Whom the policy is about. It applies to a request when any one of them is the user who asks, a
+   * group of that user, or the service account that asks.
    */
   subjects: AccessPolicySubject[]
   /** What the policy is about. All given fields must match. */
   match: AccessPolicyMatch
+  /**
+   * How the person has to have signed in. Left out, any sign-in will do. When several policies
+   * match, all of their demands hold. What the provider does not say meets no demand.
+   */
+  signIn?: AccessPolicySignIn
   /**
    * Whether a person has to approve before the session begins. Left out, nobody has to. When
    * several policies demand approval, each one's approvers have to agree.
@@ -64,14 +69,19 @@ export interface AccessPolicySpec {
 }
 
 export interface AccessPolicySubject {
-  /** User or Group. */
-  kind: 'User' | 'Group'
+  /** User, Group or ServiceAccount. */
+  kind: 'User' | 'Group' | 'ServiceAccount'
   /**
-   * The name as the API server sees it, with any prefix the gateway puts before names of its
-   * identity provider. Compared exactly, without wildcards. The group system:authenticated is
-   * everybody.
+   * Of a user or group the name as the API server sees it, with any prefix the gateway puts before
+   * names of its identity provider; of a service account its own name. Compared exactly, without
+   * wildcards. The group system:authenticated is everybody.
    */
   name: string
+  /**
+   * Of the service account, for kind ServiceAccount only. Left out, it is the namespace of the
+   * policy.
+   */
+  namespace?: string
 }
 
 /** What the policy is about. All given fields must match. */
@@ -136,6 +146,22 @@ export interface AccessPolicyMatchPodSelectorMatchExpression {
   operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'
   /** The values for In and NotIn. */
   values?: string[]
+}
+
+/**
+ * How the person has to have signed in. Left out, any sign-in will do. When several policies match,
+ * all of their demands hold. What the provider does not say meets no demand.
+ */
+export interface AccessPolicySignIn {
+  /** The person has proved who they are within this time, for instance 15m; at most 24h. */
+  maxAge?: string
+  /** The class of the sign-in (OpenID Connect acr, SAML AuthnContextClassRef) is one of these. */
+  acr?: string[]
+  /**
+   * The methods of the sign-in (OpenID Connect amr, such as otp or hwk) are all of these, and may
+   * be more.
+   */
+  amr?: string[]
 }
 
 /**

@@ -4,16 +4,16 @@
  * kubectl starts it up to four times for one command, and hides everything of a failed plugin but
  * its stderr. So: one line on stderr that says what to do, once per kubectl, and quickly.
  */
-import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 
-import { errorCode, errorText } from '../errors/gateway-error.ts'
-import { createHttpsFetch } from './https-fetch.ts'
+import { errorText } from '../errors/gateway-error.ts'
+import { escapeText } from '../streams/sanitize-terminal.ts'
 import type { CliIo } from './io.ts'
-import { textAt, valueAt } from './json-value.ts'
-import { proxyEnvOf } from './proxy-env.ts'
+import { booleanAt, textAt, valueAt } from './json-value.ts'
+import type { TokenSource } from './sign-in/token-source.ts'
 import {
   type CachedTokens,
+  cacheFileOf,
   clearFailure,
   readFailure,
   readTokens,
@@ -23,25 +23,22 @@ import {
 } from './token-cache.ts'
 import { withTokenLock } from './token-lock.ts'
 
-export const CREDENTIAL_USAGE = `Usage: kubectl-podgate credential --issuer URL --client-id ID --cache FILE [--ca-file FILE] [--sign-in TEXT]
+export const CREDENTIAL_USAGE = `Usage: kubectl-podgate credential [--server URL] [--no-browser] [--cache FILE]
+       kubectl-podgate credential --issuer URL --client-id ID --cache FILE [--ca-file FILE] [--sign-in TEXT]
 
-An exec credential plugin for kubectl (client.authentication.k8s.io/v1). Prints the ID token kept in
-the cache, and renews it with the refresh token when it ends.
+An exec credential plugin for kubectl (client.authentication.k8s.io/v1). Prints the token kept in the
+cache, and renews it when it ends. Where the sign-in is over it opens your browser.
 
+  --server URL     the gateway; by default the server of the kubeconfig (provideClusterInfo: true)
+  --no-browser     never open a browser; say what to run instead
+  --cache FILE     where the sign-in is kept (mode 0600); by default in ~/.kube/cache/podgate
+  --ca-file FILE   PEM of the server's authority, in place of the kubeconfig's or the system's
+
+ID tokens of a provider, without a sign-in at the gateway:
   --issuer URL     the OpenID Connect provider
   --client-id ID   this client's name at the provider
-  --cache FILE     where the sign-in is kept (mode 0600)
-  --ca-file FILE   PEM of the provider's authority, in place of the system's
   --sign-in TEXT   what to tell a person who has to sign in (again)
 `
-
-interface CredentialOptions {
-  issuer: string
-  clientId: string
-  cache: string
-  caFile?: string
-  signIn: string
-}
 
 type Io = Pick<CliIo, 'stdout' | 'stderr' | 'env'> & Partial<Pick<CliIo, 'now'>>
 
@@ -49,79 +46,135 @@ type Io = Pick<CliIo, 'stdout' | 'stderr' | 'env'> & Partial<Pick<CliIo, 'now'>>
 const MIN_LIFE_MS = 60_000
 const USABLE_LIFE_MS = 5_000
 const NEGATIVE_CACHE_MS = 10_000
-const HTTP_TIMEOUT_SECONDS = 15
 const API_GROUP = 'client.authentication.k8s.io'
 
+interface Ask {
+  apiVersion: string
+  source: TokenSource
+  cache: string
+}
+
 export async function runCredential(args: string[], io: Io): Promise<number> {
-  let options: CredentialOptions | 'help'
-  let apiVersion: string
+  let ask: Ask | 'help'
   try {
-    options = parseOptions(args)
-    apiVersion = requestedVersion(io.env['KUBERNETES_EXEC_INFO'])
+    ask = await parseAsk(args, io)
   } catch (error) {
-    io.stderr.write(`podgate: ${errorText(error)}\n`)
+    io.stderr.write(`podgate: ${escapeText(errorText(error))}\n`)
     return 2
   }
-  if (options === 'help') {
+  if (ask === 'help') {
     io.stdout.write(CREDENTIAL_USAGE)
     return 0
   }
   const now = io.now ?? Date.now
-  const result = await freshTokens(options, io.env, now).catch((error: unknown): Failure => ({
+  const { source, cache } = ask
+  const result = await freshTokens(source, cache, now).catch((error: unknown): Failure => ({
     message: errorText(error),
     isTold: false,
   }))
   if (isFailure(result)) {
-    if (!result.isTold) io.stderr.write(`podgate: ${result.message}\n`)
+    if (!result.isTold) io.stderr.write(`podgate: ${escapeText(result.message)}\n`)
     return 1
   }
-  io.stdout.write(`${JSON.stringify(execCredential(apiVersion, result, now()))}\n`)
+  io.stdout.write(`${JSON.stringify(execCredential(ask.apiVersion, result, now()))}\n`)
   return 0
 }
 
-function parseOptions(args: string[]): CredentialOptions | 'help' {
+interface Flags {
+  issuer?: string | undefined
+  'client-id'?: string | undefined
+  server?: string | undefined
+  cache?: string | undefined
+  'ca-file'?: string | undefined
+  'sign-in'?: string | undefined
+  'no-browser'?: boolean | undefined
+}
+
+async function parseAsk(args: string[], io: Io): Promise<Ask | 'help'> {
   const { values } = parseArgs({
     args,
     options: {
       issuer: { type: 'string' },
       'client-id': { type: 'string' },
+      server: { type: 'string' },
       cache: { type: 'string' },
       'ca-file': { type: 'string' },
       'sign-in': { type: 'string' },
+      'no-browser': { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   })
   if (values.help === true) return 'help'
-  const { issuer, cache, 'client-id': clientId, 'ca-file': caFile } = values
+  const info = parseInfo(io.env['KUBERNETES_EXEC_INFO'])
+  const apiVersion = requestedVersion(info)
+  return values.issuer === undefined && values['client-id'] === undefined
+    ? { apiVersion, ...(await askGateway(values, info, io)) }
+    : { apiVersion, ...(await askProvider(values, io)) }
+}
+
+async function askProvider(flags: Flags, io: Io): Promise<Omit<Ask, 'apiVersion'>> {
+  const { issuer, cache, 'client-id': clientId, 'ca-file': caFile } = flags
   if (issuer === undefined || clientId === undefined || cache === undefined) {
-    throw new Error('credential needs --issuer, --client-id and --cache; see --help')
+    throw new Error('credential needs --issuer, --client-id and --cache together; see --help')
   }
-  if (!URL.canParse(issuer) || new URL(issuer).protocol !== 'https:') {
-    throw new Error(`--issuer ${issuer} is not an https address`)
-  }
-  return {
+  assertHttps('--issuer', issuer)
+  const { createProviderSource } = await import('./sign-in/provider-source.ts')
+  const options = {
     issuer,
     clientId,
-    cache,
-    signIn: values['sign-in'] ?? 'sign in again, or ask the operator of your gateway how',
+    signIn: flags['sign-in'] ?? 'sign in again, or ask the operator of your gateway how',
     ...(caFile === undefined ? {} : { caFile }),
+  }
+  return { source: createProviderSource(options, io.env), cache }
+}
+
+async function askGateway(flags: Flags, info: unknown, io: Io): Promise<Omit<Ask, 'apiVersion'>> {
+  const server = flags.server ?? textAt(info, 'spec', 'cluster', 'server')
+  if (server === undefined) {
+    throw new Error(
+      'credential needs --server, or provideClusterInfo: true in the kubeconfig; see --help',
+    )
+  }
+  assertHttps('--server', server)
+  const { createGatewaySource } = await import('./sign-in/gateway-source.ts')
+  const { caOf } = await import('./sign-in/authority.ts')
+  const caData = textAt(info, 'spec', 'cluster', 'certificate-authority-data')
+  const source = createGatewaySource(
+    {
+      address: {
+        server,
+        ca: await caOf({ caFile: flags['ca-file'], caData }),
+        proxyUrl: textAt(info, 'spec', 'cluster', 'proxy-url'),
+        tlsServerName: textAt(info, 'spec', 'cluster', 'tls-server-name'),
+      },
+      interactive: booleanAt(info, 'spec', 'interactive'),
+      silent: flags['no-browser'] === true,
+      tell: (line) => void io.stderr.write(`podgate: ${escapeText(line)}\n`),
+    },
+    io,
+  )
+  return { source, cache: flags.cache ?? cacheFileOf(server, io.env) }
+}
+
+function assertHttps(flag: string, address: string): void {
+  if (URL.canParse(address) && new URL(address).protocol === 'https:') return
+  throw new Error(`${flag} ${address} is not an https address`)
+}
+
+function parseInfo(info: string | undefined): unknown {
+  if (info === undefined || info === '') return { apiVersion: `${API_GROUP}/v1` }
+  try {
+    return JSON.parse(info)
+  } catch {
+    return undefined
   }
 }
 
 /** The answer must have the version of the question; by hand there is no question. */
-function requestedVersion(info: string | undefined): string {
-  if (info === undefined || info === '') return `${API_GROUP}/v1`
-  const version = parseVersion(info)
+function requestedVersion(info: unknown): string {
+  const version = valueAt(info, 'apiVersion')
   if (version === `${API_GROUP}/v1` || version === `${API_GROUP}/v1beta1`) return version
   throw new Error(`this kubectl asks for an ExecCredential of an unknown version; update kubectl`)
-}
-
-function parseVersion(info: string): unknown {
-  try {
-    return valueAt(JSON.parse(info), 'apiVersion')
-  } catch {
-    return undefined
-  }
 }
 
 interface Failure {
@@ -135,41 +188,42 @@ function isFailure(value: CachedTokens | Failure): value is Failure {
 }
 
 async function freshTokens(
-  options: CredentialOptions,
-  env: CliIo['env'],
+  source: TokenSource,
+  cache: string,
   now: () => number,
 ): Promise<CachedTokens | Failure> {
   const read = (): Promise<CachedTokens | undefined> =>
-    readTokens(options.cache, options.issuer, options.clientId)
+    readTokens(cache, source.issuer, source.clientId)
   const cached = await read()
   if (cached !== undefined && lives(cached, now())) return cached
-  return withTokenLock(options.cache, async () => {
+  const work = async (): Promise<CachedTokens | Failure> => {
     // While this process waited, another may have renewed them, or have failed to.
     const current = await read()
     if (current !== undefined && lives(current, now())) return current
     const failure =
-      (await recentFailure(options.cache, current, now())) ??
-      (await renewInto(options, current, env, now))
+      (await recentFailure(cache, current, now())) ?? (await renewInto(source, cache, current, now))
     // The provider may be away for a moment: a token that still lives is better than none.
     const isUsable = current !== undefined && current.expiresAt - now() > USABLE_LIFE_MS
     return isFailure(failure) && isUsable ? current : failure
-  })
+  }
+  const { patienceMs } = source
+  return await withTokenLock(cache, work, { waitMs: patienceMs, staleMs: 2 * patienceMs })
 }
 
 async function renewInto(
-  options: CredentialOptions,
+  source: TokenSource,
+  cache: string,
   current: CachedTokens | undefined,
-  env: CliIo['env'],
   now: () => number,
 ): Promise<CachedTokens | Failure> {
   try {
-    const renewed = await renew(options, current, env)
-    await writeTokens(options.cache, renewed)
-    await clearFailure(options.cache)
+    const renewed = await source.renew(current)
+    await writeTokens(cache, renewed)
+    await clearFailure(cache)
     return renewed
   } catch (error) {
-    const message = explain(error, options)
-    await noteFailure(options.cache, current, message, now())
+    const message = source.explain(error)
+    await noteFailure(cache, current, message, now())
     return { message, isTold: false }
   }
 }
@@ -202,54 +256,6 @@ async function noteFailure(
   await writeFailure(cache, { atMs, parentPid: process.ppid, digest, message })
 }
 
-class SignInNeeded extends Error {
-  readonly code = 'SIGN_IN_NEEDED'
-}
-
-/** RFC 6749 6. The library is loaded only here: most starts of the plugin need no network. */
-async function renew(
-  options: CredentialOptions,
-  tokens: CachedTokens | undefined,
-  env: CliIo['env'],
-): Promise<CachedTokens> {
-  if (tokens?.refreshToken === undefined) throw new SignInNeeded('not signed in')
-  const client = await import('openid-client')
-  const issuer = new URL(options.issuer)
-  const fetch = createHttpsFetch({
-    proxyEnv: proxyEnvOf(undefined, issuer.hostname, env),
-    ...(options.caFile === undefined ? {} : { ca: await readFile(options.caFile, 'utf8') }),
-  })
-  const config = await client.discovery(issuer, options.clientId, undefined, client.None(), {
-    timeout: HTTP_TIMEOUT_SECONDS,
-    [client.customFetch]: fetch,
-  })
-  const answer = await client.refreshTokenGrant(config, tokens.refreshToken)
-  const expiresAt = (answer.claims()?.exp ?? 0) * 1000
-  if (answer.id_token === undefined || expiresAt === 0) {
-    throw new Error('it sent no ID token')
-  }
-  return {
-    ...tokens,
-    idToken: answer.id_token,
-    expiresAt,
-    refreshToken: answer.refresh_token ?? tokens.refreshToken,
-  }
-}
-
-function explain(error: unknown, options: CredentialOptions): string {
-  const isEnded =
-    valueAt(error, 'error') === 'invalid_grant' || errorCode(error) === 'SIGN_IN_NEEDED'
-  if (isEnded) return `you are not signed in at ${options.issuer} (any more): ${options.signIn}`
-  return `the sign-in at ${options.issuer} could not be renewed (${rootText(error)}); check that the provider runs and try again, or ${options.signIn}`
-}
-
-/** The library wraps the network's own words. */
-function rootText(error: unknown): string {
-  const cause = valueAt(error, 'cause')
-  const isWrapped = textAt(cause, 'message') !== undefined
-  return (isWrapped ? rootText(cause) : errorText(error)).replace(/\s+/gu, ' ')
-}
-
 function execCredential(apiVersion: string, tokens: CachedTokens, nowMs: number): object {
   // client-go asks again when this time has passed; half a minute early, so that no request
   // leaves with a token that ends on the way.
@@ -258,7 +264,7 @@ function execCredential(apiVersion: string, tokens: CachedTokens, nowMs: number)
     kind: 'ExecCredential',
     apiVersion,
     status: {
-      token: tokens.idToken,
+      token: tokens.token,
       expirationTimestamp: new Date(until).toISOString().replace(/\.\d+Z$/u, 'Z'),
     },
   }

@@ -5,7 +5,7 @@
  * built-ins and, only when a file has to be read or written as YAML, `yaml`.
  * No client library, no store, no schema package.
  *
- * May import: errors, api, streams.
+ * May import: errors, api, https, streams.
  */
 
 /** What a command writes to. A terminal has `isTTY`. */

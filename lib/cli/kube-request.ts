@@ -24,7 +24,7 @@ const ANSWER_TIMEOUT_MS = 30_000
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 
 export interface KubeRequest {
-  method?: 'GET' | 'POST' | 'PATCH'
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** Below the server's own path, already escaped. */
   path: string
   query?: Record<string, string | number | boolean | undefined>
@@ -56,7 +56,7 @@ export function createKubeClient(
   const secure = url.protocol === 'https:'
   const agentOptions = {
     keepAlive: true,
-    proxyEnv: proxyEnvOf(context.cluster.proxyUrl, url.hostname, io.env),
+    proxyEnv: proxyEnvOf(context.cluster.proxyUrl, url.href, io.env),
   }
   const agent = secure ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions)
   const source = createCredentialSource(context, io)

@@ -4,7 +4,8 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
 
 import { errorCode } from '../errors/gateway-error.ts'
 import { isObject } from './json-value.ts'
@@ -12,9 +13,9 @@ import { isObject } from './json-value.ts'
 export interface CachedTokens {
   issuer: string
   clientId: string
-  idToken: string
+  token: string
   refreshToken?: string
-  /** End of the ID token, in ms since the epoch. */
+  /** End of the token, in ms since the epoch. */
   expiresAt: number
 }
 
@@ -27,20 +28,27 @@ export interface FailureNote {
   message: string
 }
 
+/** One sign-in for each gateway, beside kubectl's own caches. */
+export function cacheFileOf(server: string, env: Record<string, string | undefined>): string {
+  const home = env['HOME'] ?? homedir()
+  const name = createHash('sha256').update(new URL(server).origin).digest('hex').slice(0, 24)
+  return join(home, '.kube', 'cache', 'podgate', `${name}.json`)
+}
+
 export async function readTokens(
   file: string,
   issuer: string,
   clientId: string,
 ): Promise<CachedTokens | undefined> {
   const value = await readJson(file)
-  const { idToken, refreshToken, expiresAt } = value
+  const { token, refreshToken, expiresAt } = value
   // A file of another provider or client is none of ours: its tokens are not sent anywhere.
   if (value['issuer'] !== issuer || value['clientId'] !== clientId) return undefined
-  if (typeof idToken !== 'string' || typeof expiresAt !== 'number') return undefined
+  if (typeof token !== 'string' || typeof expiresAt !== 'number') return undefined
   return {
     issuer,
     clientId,
-    idToken,
+    token,
     expiresAt,
     ...(typeof refreshToken === 'string' ? { refreshToken } : {}),
   }
@@ -48,6 +56,11 @@ export async function readTokens(
 
 export async function writeTokens(file: string, tokens: CachedTokens): Promise<void> {
   await writeWhole(file, JSON.stringify(tokens))
+}
+
+export async function removeTokens(file: string): Promise<void> {
+  await rm(file, { force: true })
+  await clearFailure(file)
 }
 
 export function tokensDigest(tokens: CachedTokens | undefined): string {

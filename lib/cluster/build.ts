@@ -86,6 +86,7 @@ async function buildInto(
     try {
       await runGo(['build', '-v', ...goArguments(module, `${output}/`)], source, {
         onLine: (line) => view.read(line),
+        mayFetchToolchain: module.mayFetchToolchain === true,
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       })
     } finally {
@@ -129,6 +130,7 @@ async function countStalePackages(
         detail: `${downloaded} so far`,
       })
     },
+    mayFetchToolchain: module.mayFetchToolchain === true,
     ...(signal === undefined ? {} : { signal }),
   })
   return stale

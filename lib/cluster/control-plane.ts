@@ -13,7 +13,7 @@ import {
 } from './control-plane-arguments.ts'
 import { ensurePackages, ETCD_PACKAGE } from './debian-packages.ts'
 import { buildGoModule } from './build.ts'
-import { KUBERNETES } from './go-programs.ts'
+import { type GoModule, KUBERNETES } from './go-programs.ts'
 import { type KubeconfigOptions, writeKubeconfig } from './kubeconfig.ts'
 import { openInstance, type OpenInstance } from './lifecycle.ts'
 import { type ClusterPki, createClusterPki, type PkiFiles, writePki } from './cluster-pki.ts'
@@ -35,6 +35,8 @@ export interface ControlPlaneOptions {
   scheduler?: boolean
   /** Writes what the API server saw to `auditLog`; `policy` is an audit.k8s.io/v1 Policy. */
   audit?: boolean | { policy: string }
+  /** Another version of kube-apiserver than that of all the rest. */
+  apiServer?: GoModule
   apiServerFlags?: readonly string[]
   keepState?: boolean
 }
@@ -60,6 +62,8 @@ export interface ControlPlaneParts {
   options: ControlPlaneOptions & { name: string }
   instance: OpenInstance
   binaries: string
+  /** The folder of kube-apiserver. */
+  apiServerBinaries: string
   pki: ClusterPki
   files: PkiFiles
 }
@@ -81,6 +85,10 @@ export async function prepareControlPlane(
   const progress = options.progress ?? silentProgress
   await ensurePackages([ETCD_PACKAGE], progress)
   const binaries = await buildGoModule(KUBERNETES, { progress })
+  const apiServerBinaries =
+    options.apiServer === undefined
+      ? binaries
+      : await buildGoModule(options.apiServer, { progress })
   const pki = await createClusterPki()
   const name = options.name ?? 'podgate'
   const instance = await openInstance({
@@ -90,7 +98,7 @@ export async function prepareControlPlane(
   })
   const files = writePki(join(instance.stateDir, 'pki'), pki)
   progress.update({ what: 'Starting the control plane' })
-  return { options: { ...options, name }, instance, binaries, pki, files }
+  return { options: { ...options, name }, instance, binaries, apiServerBinaries, pki, files }
 }
 
 export async function bringUpControlPlane(start: ControlPlaneParts): Promise<ControlPlane> {
@@ -130,7 +138,7 @@ interface ApiServerControl {
 }
 
 function apiServerControl(start: ControlPlaneParts, etcd: Program): ApiServerControl {
-  const { options, instance, binaries, pki, files } = start
+  const { options, instance, apiServerBinaries, pki, files } = start
   const audit = writeAuditPolicy(start)
   const args = [
     ...apiServerArguments(instance.ports, files),
@@ -144,7 +152,7 @@ function apiServerControl(start: ControlPlaneParts, etcd: Program): ApiServerCon
       if (running !== undefined && running.ended === undefined) return
       const program = startProgram(instance, {
         name: 'kube-apiserver',
-        command: join(binaries, 'kube-apiserver'),
+        command: join(apiServerBinaries, 'kube-apiserver'),
         args,
       })
       running = program

@@ -19,6 +19,12 @@ export interface DebianPackage {
 
 export const ETCD_PACKAGE: DebianPackage = { name: 'etcd-server', file: '/usr/bin/etcd' }
 
+/** For the tests of signing in: a browser, and what tells it whom to trust. */
+export const BROWSER_PACKAGES: readonly DebianPackage[] = [
+  { name: 'chromium', file: '/usr/lib/chromium/chromium' },
+  { name: 'libnss3-tools', file: '/usr/bin/certutil' },
+]
+
 export const NODE_PACKAGES: readonly DebianPackage[] = [
   { name: 'containerd', file: '/usr/bin/containerd' },
   { name: 'runc', file: '/usr/sbin/runc' },
@@ -40,10 +46,13 @@ export function missingPackages(
   return wanted.filter(({ file }) => !exists(file)).map(({ name }) => name)
 }
 
-export function missingPackagesMessage(missing: readonly string[]): string {
+export function missingPackagesMessage(
+  missing: readonly string[],
+  whose = 'The local cluster',
+): string {
   const them = missing.length === 1 ? 'this Debian package' : 'these Debian packages'
   return (
-    `The local cluster needs ${them}: ${missing.join(', ')}. Install with ` +
+    `${whose} needs ${them}: ${missing.join(', ')}. Install with ` +
     `"sudo apt-get install --no-install-recommends ${missing.join(' ')}", then start again`
   )
 }

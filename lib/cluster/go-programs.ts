@@ -8,11 +8,14 @@ export interface GoModule {
   packages: string[]
   binaries: string[]
   ldflags: string
+  /** Where it asks for a newer Go than Debian's 1.24, which all else is content with. */
+  mayFetchToolchain?: boolean
   /** A first build on two cores, until this machine has its own figure. */
   typicalSeconds: number
 }
 
 const KUBERNETES_VERSION = 'v1.34.4'
+const NEWER_VERSION = 'v1.36.3'
 const KUBERNETES_PROGRAMS = [
   'kube-apiserver',
   'kube-controller-manager',
@@ -22,19 +25,35 @@ const KUBERNETES_PROGRAMS = [
 ]
 const VERSION_PACKAGE = 'k8s.io/component-base/version'
 
+/** Without these the API server says it is v0.0.0 and clients switch features off. */
+function kubernetesFlags(version: string): string {
+  const [major = '', minor = ''] = version.slice(1).split('.')
+  return [
+    '-s -w',
+    `-X ${VERSION_PACKAGE}.gitVersion=${version}`,
+    `-X ${VERSION_PACKAGE}.gitMajor=${major}`,
+    `-X ${VERSION_PACKAGE}.gitMinor=${minor}`,
+  ].join(' ')
+}
+
 export const KUBERNETES: GoModule = {
   name: 'kubernetes',
   title: `Kubernetes ${KUBERNETES_VERSION}`,
   packages: KUBERNETES_PROGRAMS.map((program) => `k8s.io/kubernetes/cmd/${program}`),
   binaries: KUBERNETES_PROGRAMS,
-  // Without these the API server says it is v0.0.0 and clients switch features off.
-  ldflags: [
-    '-s -w',
-    `-X ${VERSION_PACKAGE}.gitVersion=${KUBERNETES_VERSION}`,
-    `-X ${VERSION_PACKAGE}.gitMajor=1`,
-    `-X ${VERSION_PACKAGE}.gitMinor=34`,
-  ].join(' '),
+  ldflags: kubernetesFlags(KUBERNETES_VERSION),
   typicalSeconds: 480,
+}
+
+/** An API server that knows constrained impersonation (KEP-5284). */
+export const NEWER_API_SERVER: GoModule = {
+  name: 'kubernetes136',
+  title: `the API server of Kubernetes ${NEWER_VERSION}`,
+  packages: ['k8s.io/kubernetes/cmd/kube-apiserver'],
+  binaries: ['kube-apiserver'],
+  ldflags: kubernetesFlags(NEWER_VERSION),
+  mayFetchToolchain: true,
+  typicalSeconds: 200,
 }
 
 export const FERRETDB: GoModule = {
@@ -73,4 +92,14 @@ export const SPDYSTREAM: GoModule = {
   binaries: ['spdystream'],
   ldflags: '-s -w',
   typicalSeconds: 5,
+}
+
+/** An OpenID Connect provider by another library than the sandbox's own. */
+export const SECOND_PROVIDER: GoModule = {
+  name: 'secondprovider',
+  title: 'the second identity provider',
+  packages: ['.'],
+  binaries: ['secondprovider'],
+  ldflags: '-s -w',
+  typicalSeconds: 30,
 }

@@ -9,13 +9,16 @@ const KEPT_LINES = 20
 /** How `go build -v` and `go list` name a package; everything else they print is chatter. */
 export const PACKAGE_LINE: RegExp = /^[\w.\-/~]+$/
 
-/** The toolchain at hand, never one that `go` would fetch; static programs, for images without a libc. */
-function goEnvironment(): NodeJS.ProcessEnv {
+/**
+ * The toolchain at hand, but for modules that may fetch their own, as go.sum and the checksum
+ * database let pass; static programs, for images without a libc.
+ */
+function goEnvironment(mayFetchToolchain = false): NodeJS.ProcessEnv {
   return {
     ...process.env,
     // Where https://go.dev/doc/install puts it; not every PATH has been told.
     PATH: `${process.env['PATH'] ?? ''}:/usr/local/go/bin`,
-    GOTOOLCHAIN: 'local',
+    GOTOOLCHAIN: mayFetchToolchain ? 'auto' : 'local',
     CGO_ENABLED: '0',
     GOFLAGS: '-buildvcs=false',
     GOWORK: 'off',
@@ -24,13 +27,14 @@ function goEnvironment(): NodeJS.ProcessEnv {
 
 export interface RunGoOptions {
   onLine(line: string): void
+  mayFetchToolchain?: boolean
   signal?: AbortSignal
 }
 
 export async function runGo(args: string[], cwd: string, options: RunGoOptions): Promise<void> {
   const child = spawn('go', args, {
     cwd,
-    env: goEnvironment(),
+    env: goEnvironment(options.mayFetchToolchain),
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   })

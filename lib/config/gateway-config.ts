@@ -2,7 +2,7 @@
  * The gateway's configuration file (`podgate serve --config FILE`).
  *
  * Unknown fields are refused, so that a typing error cannot switch something
- * off in silence. May import: errors, policy, streams.
+ * off in silence. May import: errors, identity, policy, streams.
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -11,17 +11,17 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 
 import { GatewayError, errorText } from '../errors/gateway-error.ts'
-import { parseDuration } from '../policy/duration.ts'
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from '../streams/stream-limits.ts'
+import { duration } from './duration-field.ts'
+import { issuer, type IssuerConfig } from './issuer-config.ts'
+import { signIn, type SignInConfig } from './sign-in-config.ts'
 
-export interface IssuerConfig {
-  issuer: string
-  audience: string
-  usernameClaim: string
+export interface CertificateConfig {
+  caFile: string
+  crlFile?: string | undefined
   usernamePrefix: string
-  groupsClaim: string
   groupsPrefix: string
-  caFile?: string | undefined
+  maxLifetimeDays?: number | undefined
 }
 
 export interface GatewayConfig {
@@ -43,26 +43,17 @@ export interface GatewayConfig {
   }
   mongodb: { uri: string; database: string }
   oidc: IssuerConfig[]
+  /** Undefined: client certificates are not asked for. */
+  clientCertificates?: CertificateConfig | undefined
+  /** Undefined: service accounts of the cluster are not let in. */
+  serviceAccounts?: { audiences: string[] } | undefined
+  /** Undefined: people come with the ID tokens of another program. */
+  signIn?: SignInConfig | undefined
   auditors: { groups: string[] }
+  /** May revoke other people's access. */
+  admins: { groups: string[] }
   streams: StreamLimits
   logLevel: 'debug' | 'info' | 'warn' | 'error'
-}
-
-/** A duration such as `30s`, in ms. */
-function duration(fallback: string, least: string, most: string) {
-  const [min = 0, max = 0] = [least, most].map(parseDuration)
-  return z
-    .string()
-    .default(fallback)
-    .transform((text, context) => {
-      const ms = parseDuration(text)
-      if (ms !== undefined && ms >= min && ms <= max) return ms
-      context.addIssue({
-        code: 'custom',
-        message: `must be a duration between ${least} and ${most}, such as ${fallback}`,
-      })
-      return z.NEVER
-    })
 }
 
 function whole(fallback: number, least: number, most: number) {
@@ -113,43 +104,81 @@ const streams = z
 const port = z.number().int().min(0).max(65_535)
 const host = z.string().min(1).default('0.0.0.0')
 
-const oidc = z.strictObject({
-  issuer: z.url({ protocol: /^https$/, error: 'must be an https:// URL' }),
-  audience: z.string().min(1),
-  usernameClaim: z.string().min(1).default('sub'),
-  usernamePrefix: z.string().default(''),
-  groupsClaim: z.string().min(1).default('groups'),
-  groupsPrefix: z.string().default(''),
-  caFile: z.string().min(1).optional(),
-})
+const groups = z.strictObject({ groups: z.array(z.string().min(1)).default([]) }).prefault({})
 
-const schema: z.ZodType<GatewayConfig> = z.strictObject({
-  listen: z.strictObject({
-    host,
-    port: port.default(8443),
-    certFile: z.string().min(1),
-    keyFile: z.string().min(1),
-    headTimeout: duration('10s', '1s', '5m'),
-  }),
-  metrics: z
-    .strictObject({ host: host.default('127.0.0.1'), port: port.default(9090) })
-    .prefault({}),
-  cluster: z.strictObject({
-    /** Without it the gateway uses the service account of its own pod. */
-    kubeconfig: z.string().min(1).optional(),
-    context: z.string().min(1).optional(),
-    name: z.string().min(1),
-    execWire: z.enum(['SPDY', 'WebSocket']).default('SPDY'),
-  }),
-  mongodb: z.strictObject({
-    uri: z.string().regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://'),
-    database: z.string().min(1).default('podgate'),
-  }),
-  oidc: z.array(oidc).min(1, 'needs at least one issuer: nobody could sign in'),
-  auditors: z.strictObject({ groups: z.array(z.string().min(1)).default([]) }).prefault({}),
-  streams,
-  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-})
+/** What the API server itself takes: a token for it is a key of the cluster, and not for us. */
+const CLUSTER_AUDIENCE = /^(?:https?:\/\/)?(?:kubernetes(?:\.|$)|api$)/
+
+const serviceAccounts = z
+  .strictObject({
+    audiences: z
+      .array(
+        z
+          .string()
+          .min(1)
+          .refine((audience) => !CLUSTER_AUDIENCE.test(audience), {
+            error:
+              'is an audience of the API server itself; choose one for the gateway, such as podgate',
+          }),
+      )
+      .min(1),
+  })
+  .optional()
+
+const clientCertificates = z
+  .strictObject({
+    caFile: z.string().min(1),
+    crlFile: z.string().min(1).optional(),
+    usernamePrefix: z.string().default(''),
+    groupsPrefix: z.string().default(''),
+    maxLifetimeDays: z.int().min(1).max(3650).optional(),
+  })
+  .optional()
+
+const schema: z.ZodType<GatewayConfig> = z
+  .strictObject({
+    listen: z.strictObject({
+      host,
+      port: port.default(8443),
+      certFile: z.string().min(1),
+      keyFile: z.string().min(1),
+      headTimeout: duration('10s', '1s', '5m'),
+    }),
+    metrics: z
+      .strictObject({ host: host.default('127.0.0.1'), port: port.default(9090) })
+      .prefault({}),
+    cluster: z.strictObject({
+      /** Without it the gateway uses the service account of its own pod. */
+      kubeconfig: z.string().min(1).optional(),
+      context: z.string().min(1).optional(),
+      name: z.string().min(1),
+      execWire: z.enum(['SPDY', 'WebSocket']).default('SPDY'),
+    }),
+    mongodb: z.strictObject({
+      uri: z
+        .string()
+        .regex(/^mongodb(\+srv)?:\/\//, 'must start with mongodb:// or mongodb+srv://'),
+      database: z.string().min(1).default('podgate'),
+    }),
+    oidc: z.array(issuer).min(1, 'needs at least one issuer: nobody could sign in'),
+    clientCertificates,
+    serviceAccounts,
+    signIn,
+    auditors: groups,
+    admins: groups,
+    streams,
+    logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  })
+  .superRefine(({ oidc: issuers, signIn: wanted }, context) => {
+    for (const [index, { oidc: of }] of (wanted?.providers ?? []).entries()) {
+      if (of === undefined || issuers.some((entry) => entry.issuer === of.issuer)) continue
+      context.addIssue({
+        code: 'custom',
+        path: ['signIn', 'providers', index, 'oidc', 'issuer'],
+        message: 'must be one of oidc[].issuer, which says how its names are read',
+      })
+    }
+  })
 
 function describe(issue: z.core.$ZodIssue): string {
   const field = issue.path
@@ -179,6 +208,32 @@ export function parseGatewayConfig(text: string, file: string): GatewayConfig {
   )
 }
 
+function withFiles(
+  { caFile, crlFile, ...rest }: CertificateConfig,
+  here: (path: string) => string,
+): CertificateConfig {
+  return {
+    ...rest,
+    caFile: here(caFile),
+    ...(crlFile === undefined ? {} : { crlFile: here(crlFile) }),
+  }
+}
+
+function locate(config: SignInConfig, here: (path: string) => string): SignInConfig {
+  const providers = config.providers.map(({ name, oidc, saml }) => {
+    if (saml !== undefined) {
+      return { name, saml: { ...saml, metadataFile: here(saml.metadataFile) } }
+    }
+    const file = oidc?.clientSecretFile
+    return {
+      name,
+      oidc:
+        file === undefined || oidc === undefined ? oidc : { ...oidc, clientSecretFile: here(file) },
+    }
+  })
+  return { ...config, providers }
+}
+
 /** Reads the file; relative paths in it are taken from its own folder. */
 export async function loadGatewayConfig(file: string): Promise<GatewayConfig> {
   let text: string
@@ -203,9 +258,13 @@ export async function loadGatewayConfig(file: string): Promise<GatewayConfig> {
       ...config.cluster,
       ...(kubeconfig === undefined ? {} : { kubeconfig: here(kubeconfig) }),
     },
-    oidc: config.oidc.map((issuer) => ({
-      ...issuer,
-      ...(issuer.caFile === undefined ? {} : { caFile: here(issuer.caFile) }),
+    oidc: config.oidc.map((entry) => ({
+      ...entry,
+      ...(entry.caFile === undefined ? {} : { caFile: here(entry.caFile) }),
     })),
+    ...(config.clientCertificates === undefined
+      ? {}
+      : { clientCertificates: withFiles(config.clientCertificates, here) }),
+    ...(config.signIn === undefined ? {} : { signIn: locate(config.signIn, here) }),
   }
 }

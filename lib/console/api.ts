@@ -4,6 +4,7 @@
  *   GET /podgate/v1alpha1/sessions               own sessions; auditors: all; newest first
  *   GET /podgate/v1alpha1/sessions/ID
  *   GET /podgate/v1alpha1/sessions/ID/frames     what was shown, one JSON document a line
+ *   whoami, logins, revocations                  see access-api.ts
  *
  * Every error is a metav1.Status, as everywhere in Kubernetes.
  *
@@ -14,9 +15,12 @@ import type { IncomingMessage } from 'node:http'
 import express, { type NextFunction, type Request, type Response } from 'express'
 
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
+import type { Revocations } from '../identity/revocations.ts'
+import type { Revoker } from '../identity/revoke.ts'
 import type { User } from '../identity/user.ts'
 import { isSessionId, type SessionDocument } from '../recording/session-document.ts'
 import type { SessionQuery, TranscriptStore } from '../recording/store.ts'
+import { createAccessApi, type AccessApiDeps } from './access-api.ts'
 import { encodeContinue, parseListQuery } from './list-query.ts'
 import { sessionView } from './session-view.ts'
 import { sendTranscript } from './transcript.ts'
@@ -27,6 +31,12 @@ export interface ConsoleDeps {
   authenticate(request: IncomingMessage): Promise<User>
   /** Members see everybody's sessions. */
   auditorGroups: readonly string[]
+  /** Members end other people's access. */
+  adminGroups: readonly string[]
+  revoker: Revoker
+  logins: AccessApiDeps['logins']
+  /** What goes on for long ends with the person's access. */
+  watch: Revocations['watch']
 }
 
 const BASE = '/podgate/v1alpha1'
@@ -35,13 +45,18 @@ export function createConsole({
   store,
   authenticate,
   auditorGroups,
+  adminGroups,
+  revoker,
+  logins,
+  watch,
 }: ConsoleDeps): express.Express {
   const isAuditor = ({ groups }: User): boolean =>
     groups.some((group) => auditorGroups.includes(group))
+  const isAdmin = ({ groups }: User): boolean => groups.some((group) => adminGroups.includes(group))
 
   /** The same answer for a session that is not there and one that is somebody else's. */
-  async function findSession(request: Request): Promise<SessionDocument> {
-    const user = await authenticate(request)
+  async function findSession(request: Request, knownUser?: User): Promise<SessionDocument> {
+    const user = knownUser ?? (await authenticate(request))
     const id = request.params['id']
     if (typeof id === 'string' && isSessionId(id)) {
       const session = await store.getSession(id)
@@ -72,7 +87,7 @@ export function createConsole({
   function refuseOthers(request: Request, _response: Response, next: NextFunction): void {
     const unknown = new GatewayError(
       'NotFound',
-      `the gateway serves ${BASE}/sessions, sessions/ID and sessions/ID/frames here, nothing else`,
+      `the gateway serves ${BASE}/sessions, sessions/ID, sessions/ID/frames, whoami, logins and revocations here, nothing else`,
       { id: 1604 },
     )
     authenticate(request).then(() => next(unknown), next)
@@ -82,9 +97,13 @@ export function createConsole({
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', 'simple')
-  app.use((request, response, next) => {
+  app.use((_request, response, next) => {
     response.setHeader('Cache-Control', 'no-store')
     response.setHeader('X-Content-Type-Options', 'nosniff')
+    next()
+  })
+  app.use(BASE, createAccessApi({ authenticate, isAdmin, revoker, logins, sessions: store }))
+  app.use((request, response, next) => {
     if (request.method === 'GET') {
       next()
       return
@@ -97,7 +116,14 @@ export function createConsole({
     response.json(sessionView(await findSession(request)))
   })
   app.get(`${BASE}/sessions/:id/frames`, async (request, response) => {
-    await sendTranscript(store, await findSession(request), response)
+    const user = await authenticate(request)
+    const live = watch(user)
+    try {
+      live.signal.throwIfAborted()
+      await sendTranscript(store, await findSession(request, user), response, live.signal)
+    } finally {
+      live.release()
+    }
   })
   app.use(refuseOthers)
   app.use(sendStatus)
@@ -127,13 +153,17 @@ function sendStatus(
     response.destroy()
     return
   }
-  const known = isBadUrl(error)
-    ? new GatewayError('BadRequest', 'the path is not valid', { id: 1600, cause: error })
+  const known = isUnreadable(error)
+    ? new GatewayError('BadRequest', 'the path or the body cannot be read', {
+        id: 1600,
+        cause: error,
+      })
     : asGatewayError(error, 'reading transcripts')
   response.status(known.code).json(known.toStatus())
 }
 
-/** Express's own complaint about a path like /%zz. */
-function isBadUrl(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'status' in error && error.status === 400
+/** Express's own complaints, about a path like /%zz and about bodies. */
+function isUnreadable(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null || !('status' in error)) return false
+  return typeof error.status === 'number' && error.status >= 400 && error.status < 500
 }

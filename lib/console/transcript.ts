@@ -16,6 +16,7 @@ export async function sendTranscript(
   store: TranscriptStore,
   session: SessionDocument,
   response: ServerResponse,
+  signal: AbortSignal,
 ): Promise<void> {
   const replay = replayEntries((seq) => store.getFrame(session._id, seq))
   // What is wrong with the store shows here, while an error can still be told.
@@ -23,7 +24,7 @@ export async function sendTranscript(
   response.statusCode = 200
   response.setHeader('Content-Type', 'application/x-ndjson')
   try {
-    await pipeline(Readable.from(lines(first, replay), { highWaterMark: 1 }), response)
+    await pipeline(Readable.from(lines(first, replay), { highWaterMark: 1 }), response, { signal })
   } catch (error) {
     // The client has gone: nobody is left to tell, and nothing is wrong with us.
     if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error

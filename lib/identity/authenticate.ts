@@ -5,17 +5,32 @@
 import { createHash } from 'node:crypto'
 
 import { GatewayError } from '../errors/gateway-error.ts'
-import { checkTokenClaims, userFromClaims } from './claims.ts'
+import { isSafeAlgorithm } from './algorithms.ts'
+import {
+  checkAccessTokenClaims,
+  checkTokenClaims,
+  type Claims,
+  isAccessToken,
+  machineFromClaims,
+  personFromClaims,
+} from './claims.ts'
+import { type CompactToken, readToken } from './compact-token.ts'
 import {
   createOidcProvider,
   DEFAULT_LIMITS,
-  parseClaims,
   SYSTEM_DEPS,
   type OidcDeps,
   type OidcLimits,
   type OidcProvider,
 } from './oidc.ts'
-import { type OidcConfig, type OidcSettings, type User, withDefaults } from './user.ts'
+import { createOutcomeCache } from './outcome-cache.ts'
+import {
+  type Credential,
+  type OidcConfig,
+  type OidcSettings,
+  type User,
+  withDefaults,
+} from './user.ts'
 
 export interface Authenticator {
   /** Throws a GatewayError: Unauthorized, or ServiceUnavailable while the provider is away. */
@@ -26,17 +41,16 @@ export interface Authenticator {
 export interface AuthenticatorOptions extends Partial<OidcLimits> {
   /** Verified tokens kept, so that a burst of requests costs one signature check. */
   maxCachedTokens?: number
-  /** A verified token is looked at again after this, so that a withdrawn key ends its tokens. */
+  /** A verified token is looked at again after this; with `maxTrustMs` the most that a withdrawn key lives. */
   maxCachedMs?: number
 }
 
 const MAX_TOKEN_BYTES = 32 * 1024
-/** RFC 7518 3.1: signatures by a private key. A shared secret (HS*) is no proof of the issuer. */
-const ASYMMETRIC = /^(?:RS|PS|ES)(?:256|384|512)$|^(?:EdDSA|Ed25519)$/
 
 interface Issuer {
   settings: OidcSettings
   provider: OidcProvider
+  acceptIdTokens: boolean
 }
 
 export function createAuthenticator(
@@ -47,13 +61,24 @@ export function createAuthenticator(
   const allDeps = { ...SYSTEM_DEPS, ...deps }
   const { now } = allDeps
   const issuers = openIssuers(configs, allDeps, { ...DEFAULT_LIMITS, ...options })
-  const cache = createTokenCache(options.maxCachedTokens ?? 10_000, now)
+  const cache = createOutcomeCache<User>(options.maxCachedTokens ?? 10_000, now)
 
   const verify = async (token: string): Promise<User> => {
-    const { settings, provider } = issuerOf(token, issuers)
-    const claims = await provider.verifySignature(token)
+    const unverified = readToken(token)
+    const { settings, provider, acceptIdTokens } = issuerOf(unverified, issuers)
+    const { accessTokens } = settings
+    if (accessTokens !== undefined && isAccessToken(unverified, settings)) {
+      const claims = await provider.verifySignature(unverified, 'at+jwt')
+      const { audience } = accessTokens
+      const expiresAt = checkAccessTokenClaims(claims, { ...settings, audience }, now())
+      const credential = credentialOf('AccessToken', unverified.signingInput, claims)
+      return { ...machineFromClaims(claims, settings, accessTokens), expiresAt, credential }
+    }
+    if (!acceptIdTokens) throw noIdTokens(settings.issuer)
+    const claims = await provider.verifySignature(unverified)
     const expiresAt = checkTokenClaims(claims, settings, now())
-    return userFromClaims(claims, settings, expiresAt)
+    const credential = credentialOf('IdToken', unverified.signingInput, claims)
+    return { ...personFromClaims(claims, settings), expiresAt, credential }
   }
 
   return {
@@ -64,13 +89,27 @@ export function createAuthenticator(
       const cached = cache.get(key)
       if (cached !== undefined) return structuredClone(cached)
       const user = await verify(token)
-      cache.set(key, user, Math.min(user.expiresAt, now() + (options.maxCachedMs ?? 600_000)))
+      cache.set(key, user, Math.min(user.expiresAt, now() + (options.maxCachedMs ?? 60_000)))
       return structuredClone(user)
     },
     close: () => {
       for (const { provider } of issuers.values()) provider.close()
     },
   }
+}
+
+/**
+ * `iat` has been checked to be a time. The id is a digest, since `jti` is anybody's choice, and not
+ * of the signature: whoever holds an ES256 token can write its signature in a second way (s and
+ * n - s), and would so have a token that nobody has revoked.
+ */
+function credentialOf(
+  kind: 'IdToken' | 'AccessToken',
+  signingInput: string,
+  { iat }: Claims,
+): Credential {
+  const digest = createHash('sha256').update('id-token').update(signingInput).digest('base64url')
+  return { kind, id: `t-${digest.slice(0, 22)}`, issuedAt: Number(iat) * 1000 }
 }
 
 function openIssuers(
@@ -81,7 +120,7 @@ function openIssuers(
   const issuers = new Map<string, Issuer>()
   for (const config of configs) {
     const settings = withDefaults(config)
-    const bad = settings.algorithms.find((algorithm) => !ASYMMETRIC.test(algorithm))
+    const bad = settings.algorithms.find((algorithm) => !isSafeAlgorithm(algorithm))
     if (bad !== undefined) throw invalid(`oidc ${settings.issuer}: algorithm ${bad} is not safe`)
     if (!settings.issuer.startsWith('https://')) {
       throw invalid(`oidc ${settings.issuer}: the issuer must be an https address`)
@@ -90,9 +129,17 @@ function openIssuers(
     issuers.set(settings.issuer, {
       settings,
       provider: createOidcProvider(settings, deps, limits),
+      acceptIdTokens: config.acceptIdTokens ?? true,
     })
   }
   return issuers
+}
+
+function noIdTokens(issuer: string): GatewayError {
+  return refuse(
+    1403,
+    `this gateway takes no ID tokens of ${issuer}, and this is no access token for it. Sign in: kubectl podgate login`,
+  )
 }
 
 function invalid(message: string): GatewayError {
@@ -112,15 +159,8 @@ function bearerToken(header: string | undefined): string {
 }
 
 /** The unverified `iss` only chooses who checks the token; it is checked again afterwards. */
-function issuerOf(token: string, issuers: ReadonlyMap<string, Issuer>): Issuer {
-  const [, payload, , ...rest] = token.split('.')
-  if (payload === undefined || rest.length > 0) {
-    throw refuse(
-      1402,
-      'the token is not a signed ID token (JWT). See what your kubeconfig sends: kubectl config view --minify',
-    )
-  }
-  const claimed = parseClaims(Buffer.from(payload, 'base64url'))['iss']
+function issuerOf({ claims }: CompactToken, issuers: ReadonlyMap<string, Issuer>): Issuer {
+  const claimed = claims['iss']
   const issuer = typeof claimed === 'string' ? issuers.get(claimed) : undefined
   if (issuer === undefined) {
     throw refuse(
@@ -129,31 +169,6 @@ function issuerOf(token: string, issuers: ReadonlyMap<string, Issuer>): Issuer {
     )
   }
   return issuer
-}
-
-interface TokenCache {
-  get(key: string): User | undefined
-  set(key: string, user: User, until: number): void
-}
-
-/** Least recently used goes first: a Map keeps the order of insertion. */
-function createTokenCache(maxEntries: number, now: () => number): TokenCache {
-  const entries = new Map<string, { user: User; until: number }>()
-  return {
-    get: (key) => {
-      const entry = entries.get(key)
-      if (entry === undefined) return undefined
-      entries.delete(key)
-      if (entry.until <= now()) return undefined
-      entries.set(key, entry)
-      return entry.user
-    },
-    set: (key, user, until) => {
-      entries.set(key, { user, until })
-      const oldest = entries.keys().next()
-      if (entries.size > maxEntries && oldest.done !== true) entries.delete(oldest.value)
-    },
-  }
 }
 
 function refuse(id: number, message: string): GatewayError {

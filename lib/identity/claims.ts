@@ -1,18 +1,22 @@
 /**
- * From the claims of an ID token, whose signature is already verified, to a User. PURE.
- *
- * The names computed here end up in `Impersonate-*` headers (I4), so a name that a header would
- * change is refused: Go trims white space around a header value, so a group " system:masters"
- * would arrive as "system:masters".
+ * From the claims of an ID token, whose signature is already verified, to a Person. PURE.
  */
 import { GatewayError } from '../errors/gateway-error.ts'
-import type { OidcSettings, User } from './user.ts'
+import { leavesGroupsOut } from './left-out-groups.ts'
+import { checkHeaderSafe, checkName } from './names.ts'
+import type { AccessTokenRules, OidcSettings, Person, SignIn } from './user.ts'
 
 export type Claims = Record<string, unknown>
 
 type NameRules = Pick<
   OidcSettings,
-  'usernameClaim' | 'usernamePrefix' | 'groupsClaim' | 'groupsPrefix'
+  | 'usernameClaim'
+  | 'usernamePrefix'
+  | 'groupsClaim'
+  | 'groupsPrefix'
+  | 'uidClaim'
+  | 'extraClaims'
+  | 'issuer'
 >
 type TokenRules = Pick<OidcSettings, 'issuer' | 'audience' | 'clockSkewSeconds'>
 
@@ -25,23 +29,61 @@ export function checkTokenClaims(claims: Claims, rules: TokenRules, nowMs: numbe
     throw refuse(1403, `the token is not from ${rules.issuer}`)
   }
   checkAudience(claims, rules.audience)
+  // Back-Channel Logout 1.0 section 2.4: the one thing that tells a logout token from an ID token,
+  // where its header does not say what it is.
+  if (claims['events'] !== undefined) throw refuse(1402, 'the token is not an ID token')
   return checkTimes(claims, rules.clockSkewSeconds, nowMs)
 }
 
-function checkAudience(claims: Claims, audience: string): void {
-  const aud = claims['aud']
+/**
+ * RFC 9068 section 4. `azp` is who asked for the token, and no reason to refuse it. Gives the end of
+ * the token in ms.
+ */
+export function checkAccessTokenClaims(claims: Claims, rules: TokenRules, nowMs: number): number {
+  if (claims['iss'] !== rules.issuer) {
+    throw refuse(1403, `the token is not from ${rules.issuer}`)
+  }
+  if (!audiencesOf(claims).includes(rules.audience)) {
+    throw refuse(1407, `the token is not for this gateway: its audience is not "${rules.audience}"`)
+  }
+  // What only ID tokens and logout tokens have: neither may pass for an access token.
+  if (['nonce', 'at_hash', 'c_hash', 'events'].some((name) => claims[name] !== undefined)) {
+    throw refuse(1402, 'the token is not an access token')
+  }
+  return checkTimes(claims, rules.clockSkewSeconds, nowMs)
+}
+
+/** An unverified look, which only chooses by what rules a token is checked. */
+export function isAccessToken(
+  { header, claims }: { header: Claims; claims: Claims },
+  { audience, accessTokens }: Pick<OidcSettings, 'audience' | 'accessTokens'>,
+): boolean {
+  const audiences = audiencesOf(claims)
+  if (accessTokens === undefined || audiences.includes(audience)) return false
+  return audiences.includes(accessTokens.audience) || /at\+jwt$/i.test(String(header['typ']))
+}
+
+/** None where they are not texts. */
+function audiencesOf({ aud }: Claims): string[] {
   const audiences = typeof aud === 'string' ? [aud] : aud
-  if (!isStringArray(audiences) || !audiences.includes(audience)) {
+  return isStringArray(audiences) ? audiences : []
+}
+
+function checkAudience(claims: Claims, audience: string): void {
+  const audiences = audiencesOf(claims)
+  if (!audiences.includes(audience)) {
     throw refuse(
       1407,
       `the token is not for this gateway: its audience is not "${audience}". ${CHECK_KUBECONFIG}`,
     )
   }
-  // With several audiences only `azp` says which client the token was made for (Core 3.1.3.7, 4-5).
-  if (audiences.length > 1 && claims['azp'] !== audience) {
+  // `azp` says which client the token was made for; with several audiences only it does
+  // (Core 3.1.3.7, 4-5).
+  const azp = claims['azp']
+  if (azp === undefined ? audiences.length > 1 : azp !== audience) {
     throw refuse(
       1407,
-      `the token has several audiences and its authorised party (azp) is not "${audience}"`,
+      `the token was made for another application: its authorised party (azp) is not "${audience}". ${CHECK_KUBECONFIG}`,
     )
   }
 }
@@ -79,26 +121,69 @@ function clockTime(seconds: number): string {
   return `${new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }
 
-/** The User these claims describe under the issuer's rules. */
-export function userFromClaims(
-  claims: Claims,
-  rules: NameRules & Pick<OidcSettings, 'issuer'>,
-  expiresAt: number,
-): User {
+/** The person these claims describe under the issuer's rules. */
+export function personFromClaims(claims: Claims, rules: NameRules): Person {
   refuseDistributedGroups(claims, rules.groupsClaim)
   // As kube-apiserver: an address nobody has confirmed is not a name (--oidc-username-claim=email).
   if (rules.usernameClaim === 'email' && (claims['email_verified'] ?? true) !== true) {
     throw refuse(1408, 'the e-mail address of this account is not verified at the sign-in provider')
   }
   const username = nameOf(claims, rules.usernameClaim)
-  const uid = nameOf(claims, 'sub')
+  const uid = nameOf(claims, rules.uidClaim)
   return {
     username: checkName('user name', rules.usernamePrefix + username),
-    uid: checkHeaderSafe('claim "sub"', uid),
+    uid: checkHeaderSafe(`claim "${rules.uidClaim}"`, uid),
     groups: groupsOf(claims, rules),
-    extra: {},
-    expiresAt,
+    extra: extraOf(claims, rules.extraClaims),
     issuer: rules.issuer,
+    signIn: signInOf(claims),
+  }
+}
+
+/** The machine that these claims of an access token describe; nobody has signed in. */
+export function machineFromClaims(
+  claims: Claims,
+  rules: Pick<OidcSettings, 'issuer' | 'groupsPrefix' | 'uidClaim' | 'extraClaims'>,
+  { usernameClaim, usernamePrefix, groupsClaim }: AccessTokenRules,
+): Person {
+  if (groupsClaim !== undefined) refuseDistributedGroups(claims, groupsClaim)
+  return {
+    username: checkName('user name', usernamePrefix + nameOf(claims, usernameClaim)),
+    uid: checkHeaderSafe(`claim "${rules.uidClaim}"`, nameOf(claims, rules.uidClaim)),
+    groups: groupsClaim === undefined ? [] : groupsOf(claims, { ...rules, groupsClaim }),
+    extra: extraOf(claims, rules.extraClaims),
+    issuer: rules.issuer,
+    signIn: { amr: [] },
+  }
+}
+
+/** What is not said is left out; what is said in a way no header can carry is refused. */
+function extraOf(
+  claims: Claims,
+  extraClaims: Readonly<Record<string, string>>,
+): Record<string, string[]> {
+  const extra: Record<string, string[]> = {}
+  for (const [key, claim] of Object.entries(extraClaims)) {
+    const value = Object.hasOwn(claims, claim) ? claims[claim] : undefined
+    if (value === undefined || value === null) continue
+    const values = (Array.isArray(value) ? value : [value]).map((item: unknown) => {
+      if (typeof item === 'string' || typeof item === 'number' || typeof item === 'boolean') {
+        return checkHeaderSafe(`claim "${claim}"`, String(item))
+      }
+      throw refuse(1408, `the token's claim "${claim}" is neither a text nor a list of texts`)
+    })
+    if (values.length > 0) extra[key] = values
+  }
+  return extra
+}
+
+/** Never refused: a policy that asks for one of these is not met by what cannot be read. */
+function signInOf(claims: Claims): SignIn {
+  const { auth_time: at, acr, amr } = claims
+  return {
+    ...(typeof at === 'number' && at > 0 && at < 1e11 ? { at: at * 1000 } : {}),
+    ...(typeof acr === 'string' && acr !== '' ? { acr } : {}),
+    amr: isStringArray(amr) ? amr : [],
   }
 }
 
@@ -113,7 +198,10 @@ function nameOf(claims: Claims, claim: string): string {
   return value
 }
 
-function groupsOf(claims: Claims, rules: NameRules): string[] {
+function groupsOf(
+  claims: Claims,
+  rules: Pick<NameRules, 'groupsClaim' | 'groupsPrefix'>,
+): string[] {
   const value = claims[rules.groupsClaim]
   if (value === undefined || value === null) return []
   const groups = typeof value === 'string' ? [value] : value
@@ -136,43 +224,12 @@ function groupsOf(claims: Claims, rules: NameRules): string[] {
  * address would let it choose whom the gateway calls.
  */
 function refuseDistributedGroups(claims: Claims, groupsClaim: string): void {
-  const names = claims['_claim_names']
-  const distributed = typeof names === 'object' && names !== null && groupsClaim in names
-  if (distributed || claims['hasgroups'] === true) {
+  if (leavesGroupsOut(claims, groupsClaim)) {
     throw refuse(
       1409,
       `the sign-in provider left your groups out of the token because they are too many; ask the gateway's operator to send only the groups assigned to this application`,
     )
   }
-}
-
-/** Printable ASCII, nothing around it: what a header carries to the API server unchanged. */
-const HEADER_SAFE = /^[!-~](?:[ -~]*[!-~])?$/
-
-function checkHeaderSafe(what: string, name: string): string {
-  if (!HEADER_SAFE.test(name)) {
-    throw refuse(
-      1408,
-      `the ${what} ${JSON.stringify(printable(name))} in the token cannot be used: only printable ASCII without white space around it is allowed`,
-    )
-  }
-  return name
-}
-
-function checkName(what: string, name: string): string {
-  checkHeaderSafe(what, name)
-  // `system:` is Kubernetes' own: system:masters passes every check of the API server.
-  if (name.toLowerCase().startsWith('system:')) {
-    throw refuse(
-      1408,
-      `the ${what} ${JSON.stringify(printable(name))} in the token is refused: names that start with "system:" belong to Kubernetes`,
-    )
-  }
-  return name
-}
-
-function printable(name: string): string {
-  return name.replace(/[^ -~]/gu, '?').slice(0, 80)
 }
 
 const CHECK_KUBECONFIG = 'See what your kubeconfig sends: kubectl config view --minify'

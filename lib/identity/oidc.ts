@@ -1,54 +1,36 @@
 /**
- * One OpenID Connect provider: finds its keys (OpenID Connect Discovery 1.0) and checks the
- * signature of its tokens. Everything is fetched when first needed and again later, so a gateway
- * starts, and goes on with the keys it knows, while the provider is away.
+ * One OpenID Connect provider: checks the signature of its tokens. Its keys are fetched when first
+ * needed and again later (provider-keys.ts), so a gateway starts, and goes on with the keys it
+ * knows, while the provider is away.
  */
-import { readFile } from 'node:fs/promises'
+import { compactVerify, type LocalJWKSet } from 'jose'
 
-import { compactVerify, createLocalJWKSet, type JSONWebKeySet, type LocalJWKSet } from 'jose'
-
-import { errorCode, errorText, GatewayError } from '../errors/gateway-error.ts'
+import { errorCode, GatewayError } from '../errors/gateway-error.ts'
 import type { Claims } from './claims.ts'
-import { fetchJson, type FetchJson } from './fetch-json.ts'
+import { type CompactToken, parseClaims } from './compact-token.ts'
+import { fetchJson } from './fetch-json.ts'
+import {
+  createProviderKeys,
+  DEFAULT_LIMITS,
+  type OidcDeps,
+  type OidcLimits,
+} from './provider-keys.ts'
 import type { OidcSettings } from './user.ts'
 
-export interface OidcDeps {
-  now: () => number
-  fetchJson: FetchJson
-  /** A provider that cannot be reached is the operator's business: told once per attempt. */
-  onProviderError: (issuer: string, message: string) => void
-}
+export {
+  DEFAULT_LIMITS,
+  TRUSTED_SOURCE_COOLDOWN_MS,
+  type OidcDeps,
+  type OidcLimits,
+} from './provider-keys.ts'
 
-export interface OidcLimits {
-  /** Between two fetches of the keys, however many unknown key ids arrive. */
-  cooldownMs: number
-  /** Between two attempts while no keys are known at all. */
-  retryMs: number
-  /** Keys older than this are fetched again with the next token, so that withdrawn keys go. */
-  maxAgeMs: number
-  /** Keys that could not be renewed for this long are no longer trusted. */
-  maxStaleMs: number
-  fetchTimeoutMs: number
-}
-
-export const DEFAULT_LIMITS: OidcLimits = {
-  cooldownMs: 30_000,
-  retryMs: 2_000,
-  maxAgeMs: 600_000,
-  maxStaleMs: 3_600_000,
-  fetchTimeoutMs: 5_000,
-}
+/** What a token says that it is (`typ`). */
+export type TokenType = 'jwt' | 'at+jwt' | 'logout+jwt'
 
 export interface OidcProvider {
   /** The claims of a token whose signature is right; nothing else is checked yet. */
-  verifySignature(token: string): Promise<Claims>
+  verifySignature(token: CompactToken, type?: TokenType): Promise<Claims>
   close(): void
-}
-
-interface KnownKeys {
-  keySet: LocalJWKSet
-  keyIds: Set<string>
-  fetchedAt: number
 }
 
 export function createOidcProvider(
@@ -56,19 +38,25 @@ export function createOidcProvider(
   deps: OidcDeps,
   limits: OidcLimits = DEFAULT_LIMITS,
 ): OidcProvider {
-  const keys = createKeyCache(settings, deps, limits)
+  const keys = createProviderKeys(settings, deps, limits)
+
+  const verify = async (token: CompactToken, keySet: LocalJWKSet): Promise<Claims> => {
+    const { algorithms } = settings
+    const { payload } = await compactVerify(token.text, keySet, { algorithms })
+    return parseClaims(payload)
+  }
+
   return {
-    verifySignature: async (token) => {
+    verifySignature: async (token, type = 'jwt') => {
       try {
-        const { payload } = await compactVerify(
-          token,
-          async (header) => {
-            refuseHeader(header)
-            return (await keys.forToken(header.kid))(header)
-          },
-          { algorithms: settings.algorithms },
-        )
-        return parseClaims(payload)
+        refuseHeader(token.header, type)
+        const keySet = await keys.current()
+        return await verify(token, keySet).catch(async (error: unknown) => {
+          // Not only a key id that nobody knows: some providers name a new key as the old one.
+          const newer = MAY_BE_NEW_KEY.has(errorCode(error)) && (await keys.newerThan(keySet))
+          if (newer) return await verify(token, newer)
+          throw error
+        })
       } catch (error) {
         throw asRefusal(error, settings.issuer)
       }
@@ -77,121 +65,32 @@ export function createOidcProvider(
   }
 }
 
+const MAY_BE_NEW_KEY: ReadonlySet<string | undefined> = new Set([
+  'ERR_JWKS_NO_MATCHING_KEY',
+  'ERR_JWKS_MULTIPLE_MATCHING_KEYS',
+  'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+])
+
 /**
  * Only `alg` and `kid` are looked at. `jwk`, `jku`, `x5u` and `x5c` would let the token bring its
  * own key (RFC 8725 3.10); jose does not read them for a given key set. Another `typ` is another
  * kind of token, such as an access token (`at+jwt`, RFC 9068) or a logout token.
  */
-function refuseHeader(header: { typ?: unknown; crit?: unknown }): void {
-  if (header.crit !== undefined) {
+function refuseHeader(header: Claims, type: TokenType): void {
+  // RFC 7797: a payload that is signed as it stands; never without `crit`, so it is one or the other.
+  if (header['crit'] !== undefined || header['b64'] !== undefined) {
     throw refuse(1402, 'the token has a critical header extension the gateway does not know')
   }
-  const typ = header.typ ?? 'JWT'
-  if (typeof typ !== 'string' || typ.toLowerCase().replace('application/', '') !== 'jwt') {
-    throw refuse(1402, `the token is not an ID token`)
-  }
+  const typ = header['typ'] === undefined ? 'JWT' : header['typ']
+  const name = typeof typ === 'string' ? typ.toLowerCase().replace('application/', '') : ''
+  // Back-Channel Logout 2.4 and RFC 9068 2.1 have types of their own; many providers say `JWT`.
+  if (name !== 'jwt' && name !== type) throw refuse(1402, `the token is not ${KINDS[type]}`)
 }
 
-function createKeyCache(
-  settings: OidcSettings,
-  deps: OidcDeps,
-  limits: OidcLimits,
-): { forToken(kid: string | undefined): Promise<LocalJWKSet>; close(): void } {
-  const closed = new AbortController()
-  let known: KnownKeys | undefined
-  let attemptedAt = Number.NEGATIVE_INFINITY
-  let inFlight: Promise<void> | undefined
-
-  const refresh = (): Promise<void> => {
-    if (inFlight !== undefined) return inFlight
-    attemptedAt = deps.now()
-    inFlight = fetchKeys(settings, deps, limits, closed.signal)
-      .then((fresh) => {
-        known = fresh
-      })
-      .catch((error: unknown) => {
-        if (!closed.signal.aborted) deps.onProviderError(settings.issuer, errorText(error))
-      })
-      .finally(() => {
-        inFlight = undefined
-      })
-    return inFlight
-  }
-
-  const ageMs = (): number =>
-    known === undefined ? Number.POSITIVE_INFINITY : deps.now() - known.fetchedAt
-
-  const mayFetch = (): boolean => {
-    const pauseMs = known === undefined ? limits.retryMs : limits.cooldownMs
-    return inFlight !== undefined || deps.now() - attemptedAt >= pauseMs
-  }
-
-  return {
-    forToken: async (kid) => {
-      const isUnknown = kid !== undefined && known?.keyIds.has(kid) === false
-      if ((isUnknown || ageMs() > limits.maxStaleMs) && mayFetch()) await refresh()
-      // Keys that are merely old serve this token; it does not wait for a slow provider.
-      else if (ageMs() > limits.maxAgeMs && mayFetch()) void refresh()
-      if (known === undefined || ageMs() > limits.maxStaleMs) {
-        throw new GatewayError(
-          'ServiceUnavailable',
-          `the sign-in provider ${settings.issuer} cannot be reached to check your sign-in; try again in a moment`,
-          { id: 1420 },
-        )
-      }
-      return known.keySet
-    },
-    close: () => closed.abort(),
-  }
-}
-
-async function fetchKeys(
-  settings: OidcSettings,
-  deps: OidcDeps,
-  limits: OidcLimits,
-  closed: AbortSignal,
-): Promise<KnownKeys> {
-  const options = {
-    signal: AbortSignal.any([closed, AbortSignal.timeout(limits.fetchTimeoutMs)]),
-    ...(settings.caFile === undefined ? {} : { ca: await readFile(settings.caFile, 'utf8') }),
-  }
-  const base = settings.issuer.replace(/\/$/u, '')
-  const metadata = await deps.fetchJson(`${base}/.well-known/openid-configuration`, options)
-  const { issuer, jwks_uri: jwksUri } = asRecord(metadata)
-  // Discovery 4.3: a provider that names itself otherwise is another provider.
-  if (issuer !== settings.issuer) {
-    throw new Error(`the provider calls itself ${String(issuer)}, not ${settings.issuer}`)
-  }
-  if (typeof jwksUri !== 'string' || !jwksUri.startsWith('https://')) {
-    throw new Error('the provider names no https address of its keys (jwks_uri)')
-  }
-  const published = await deps.fetchJson(jwksUri, options)
-  if (!isKeySet(published)) throw new TypeError(`${jwksUri} does not hold keys`)
-  const keySet = createLocalJWKSet(published)
-  const keyIds = keySet.jwks().keys.flatMap(({ kid }) => (typeof kid === 'string' ? [kid] : []))
-  return { keySet, keyIds: new Set(keyIds), fetchedAt: deps.now() }
-}
-
-export function parseClaims(payload: Uint8Array): Claims {
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(payload)
-    return asRecord(JSON.parse(text))
-  } catch (error) {
-    throw refuse(1402, 'the token does not hold claims', error)
-  }
-}
-
-function asRecord(value: unknown): Record<string, unknown> {
-  if (!isRecord(value)) throw new TypeError('not a JSON object')
-  return value
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isKeySet(value: unknown): value is JSONWebKeySet {
-  return isRecord(value) && Array.isArray(value['keys']) && value['keys'].every(isRecord)
+const KINDS: Record<TokenType, string> = {
+  jwt: 'an ID token',
+  'at+jwt': 'an access token',
+  'logout+jwt': 'a logout token',
 }
 
 function asRefusal(error: unknown, issuer: string): GatewayError {
@@ -210,8 +109,14 @@ function asRefusal(error: unknown, issuer: string): GatewayError {
       return refuse(1404, 'the token is signed with an algorithm the gateway does not allow', error)
     case 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED':
       return refuse(1404, `the token's signature is wrong; sign in again`, error)
-    default:
+    case 'ERR_JWS_INVALID':
       return refuse(1402, 'the token is not a signed ID token', error)
+    default:
+      return refuse(
+        1404,
+        `the key that ${issuer} publishes for this token cannot be used; ask the gateway's operator to look at it`,
+        error,
+      )
   }
 }
 
@@ -222,6 +127,10 @@ function refuse(id: number, message: string, cause?: unknown): GatewayError {
 /** What a gateway uses; tests pass their own clock. */
 export const SYSTEM_DEPS: OidcDeps = {
   now: Date.now,
+  every: (ms, run) => {
+    const timer = setInterval(run, ms).unref()
+    return () => clearInterval(timer)
+  },
   fetchJson,
   onProviderError: () => {},
 }

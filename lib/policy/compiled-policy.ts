@@ -16,8 +16,10 @@ import {
   type DebugLimits,
 } from './compile-limits.ts'
 import { compileMatch, WHATEVER, type CompiledMatch } from './compile-match.ts'
-import type { MaskSpec, PolicyRef, RecordingContent, Subject } from './decision.ts'
+import { compileApprovers, compileSubjects, EVERYBODY } from './compile-subjects.ts'
+import type { MaskSpec, PolicyRef, PolicySubject, RecordingContent, Subject } from './decision.ts'
 import { parseDuration } from './duration.ts'
+import { compileSignIn, type SignInDemand } from './sign-in-demand.ts'
 
 export interface FieldError {
   /** The exact place, such as `spec.masking.patterns[0].pattern`. */
@@ -28,7 +30,9 @@ export interface FieldError {
 export interface CompiledPolicy extends CompiledMatch {
   ref: PolicyRef
   effect: 'Allow' | 'Deny'
-  subjects: Subject[]
+  subjects: PolicySubject[]
+  /** Undefined: any sign-in. */
+  signIn: SignInDemand | undefined
   approval: { approvers: Subject[]; waitMs: number; validForMs: number } | undefined
   masking: MaskSpec | undefined
   /** Of Copy; undefined: anything. */
@@ -59,7 +63,7 @@ export function compilePolicy(object: Policy, context: CompileContext): Compiled
   const ref = refOf(object, context.digest)
   const errors: FieldError[] = []
   try {
-    return { ref, ...compileSpec(object, context, errors), errors }
+    return { ref, ...compileSpec(object, ref, context, errors), errors }
   } catch {
     // Not of the schema's shape at all, so from before or beside it. Refuse all that it could mean.
     errors.push({ field: 'spec', message: 'does not fit the schema of this version' })
@@ -68,6 +72,7 @@ export function compilePolicy(object: Policy, context: CompileContext): Compiled
       effect: 'Deny',
       subjects: [EVERYBODY],
       ...WHATEVER,
+      signIn: undefined,
       approval: undefined,
       masking: undefined,
       copy: undefined,
@@ -87,6 +92,7 @@ function refOf(object: Policy, digest: string): PolicyRef {
 
 function compileSpec(
   object: Policy,
+  ref: PolicyRef,
   context: CompileContext,
   errors: FieldError[],
 ): Omit<CompiledPolicy, 'ref' | 'errors'> {
@@ -99,24 +105,15 @@ function compileSpec(
   checkCombination(spec, spec.match.operations, errors)
   return {
     effect: effect === 'Allow' ? 'Allow' : 'Deny',
-    subjects: compileSubjects(spec.subjects, errors),
+    subjects: compileSubjects(spec.subjects, ref, errors),
     ...match,
+    signIn: compileSignIn(spec.signIn, errors),
     approval: compileApproval(spec.approval, errors),
     masking: compileMasking(spec.masking, context, errors),
     copy: compileCopy(spec.copy, errors),
     debug: compileDebug(spec.debug, match.operations),
     content: compileRecording(spec.recording, errors),
   }
-}
-
-const EVERYBODY: Subject = { kind: 'Group', name: 'system:authenticated' }
-
-function compileSubjects(subjects: Subject[], errors: FieldError[]): Subject[] {
-  return subjects.map(({ kind, name }, index) => {
-    if (kind === 'User' || kind === 'Group') return { kind, name }
-    errors.push({ field: `spec.subjects[${index}].kind`, message: 'is neither User nor Group' })
-    return EVERYBODY
-  })
 }
 
 function compileApproval(
@@ -127,10 +124,7 @@ function compileApproval(
   if (approval.mode !== 'Session') {
     errors.push({ field: 'spec.approval.mode', message: 'is neither Never nor Session' })
   }
-  const approvers = (approval.approvers ?? []).map(({ kind, name }) => ({ kind, name }))
-  if (approvers.length === 0) {
-    errors.push({ field: 'spec.approval.approvers', message: 'names nobody' })
-  }
+  const approvers = compileApprovers(approval.approvers ?? [], errors)
   const duration = (field: 'wait' | 'validFor', fallback: number): number => {
     const text = approval[field]
     const ms = text === undefined ? fallback : parseDuration(text)

@@ -2,10 +2,20 @@
 import type { CopyRules } from '../api/copy-rules.ts'
 export type { Operation } from '../api/operation.ts'
 
+/** Somebody, or everybody of a group. */
 export interface Subject {
   kind: 'User' | 'Group'
   name: string
 }
+
+export interface ServiceAccountSubject {
+  kind: 'ServiceAccount'
+  namespace: string
+  name: string
+}
+
+/** Whom a policy is about; who approves is a Subject, since a machine is no second pair of eyes. */
+export type PolicySubject = Subject | ServiceAccountSubject
 
 /** Names one version of one policy. */
 export interface PolicyRef {
@@ -49,9 +59,9 @@ export interface Obligations {
 
 /**
  * Numbers of docs/messages.md: refused by a policy, by no policy, by a policy that is not ready, by
- * the limits of a policy on debug containers.
+ * the limits of a policy on debug containers, by its demand on how the person signed in.
  */
-export type DenyId = 1001 | 1002 | 1003 | 1034
+export type DenyId = 1001 | 1002 | 1003 | 1034 | 1060
 
 export type Decision =
   | { kind: 'deny'; id: DenyId; message: string; policy?: PolicyRef }

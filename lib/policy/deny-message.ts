@@ -1,6 +1,6 @@
 /** Refusals in words: what was refused, why, and what to type next. */
 import type { CompiledPolicy } from './compiled-policy.ts'
-import type { Decision, PolicyRef, Subject } from './decision.ts'
+import type { Decision, PolicyRef, PolicySubject } from './decision.ts'
 import type { PolicyInput } from './evaluate.ts'
 import type { Mismatch } from './mismatch.ts'
 
@@ -26,9 +26,13 @@ export function policyName({ kind, namespace, name }: PolicyRef): string {
   return namespace === undefined ? `${kind} ${name}` : `${kind} ${namespace}/${name}`
 }
 
-/** People as a policy names them: `group oncall, cy`. */
-export function subjectNames(subjects: readonly Subject[]): string {
-  const words = subjects.map(({ kind, name }) => (kind === 'Group' ? `group ${name}` : name))
+/** As a policy names them: `group oncall, cy, service account ci/deployer`. */
+export function subjectNames(subjects: readonly PolicySubject[]): string {
+  const words = subjects.map((subject) => {
+    const { kind, name } = subject
+    if (kind === 'ServiceAccount') return `service account ${subject.namespace}/${name}`
+    return kind === 'Group' ? `group ${name}` : name
+  })
   return listed([...new Set(words)])
 }
 
@@ -119,6 +123,11 @@ export function beyondLimits(policy: CompiledPolicy, input: PolicyInput, objecti
       `${action(input)} is refused by ${policyName(ref)}: ${objection}, or ask its author. ` +
       `Read it: ${describeCommand(ref)}`,
   }
+}
+
+export function otherSignIn(input: PolicyInput, policy: PolicyRef, words: string): Deny {
+  const message = `${action(input)} is not allowed with this sign-in by ${words}`
+  return { kind: 'deny', id: 1060, policy, message }
 }
 
 function only(what: string, names: readonly (string | number)[]): string {

@@ -7,15 +7,18 @@ import type { CompiledPolicy } from './compiled-policy.ts'
 import type { Decision, Obligations, Operation, PolicyRef, RecordingContent } from './decision.ts'
 import type { DebugFacts } from '../api/debug-facts.ts'
 import { debugObjection } from './debug-limits.ts'
-import { beyondLimits, deniedByPolicy, notAllowed, notReady } from './deny-message.ts'
+import { beyondLimits, deniedByPolicy, notAllowed, notReady, otherSignIn } from './deny-message.ts'
 import type { Labels } from './label-selector.ts'
 import { mergeApproval, mergeContent, mergeCopy, mergeMasking } from './merge.ts'
 import { mismatch, type Mismatch } from './mismatch.ts'
+import { signInObjection, type SignInFacts } from './sign-in-demand.ts'
 
 export { isAmong } from './mismatch.ts'
 
 export interface PolicyInput {
-  user: { username: string; groups: readonly string[] }
+  user: { username: string; groups: readonly string[]; signIn?: SignInFacts }
+  /** ms since the epoch. Left out, no demand on the age of a sign-in is met. */
+  now?: number
   operation: Operation
   namespace: { name: string; labels: Labels }
   /** Undefined where it is about no pod: services, nodes, service accounts, other people. */
@@ -89,6 +92,8 @@ function judge(matching: CompiledPolicy[], input: PolicyInput): Decision | undef
       if (objection !== undefined) return beyondLimits(policy, input, objection)
     }
   }
+  const objection = signInObjection(matching, input.user.signIn, input.now)
+  if (objection !== undefined) return otherSignIn(input, objection.policy, objection.words)
   return allowing(matching, matching, input)
 }
 
@@ -133,7 +138,9 @@ function judgeOpening(matching: CompiledPolicy[], input: PolicyInput): Decision 
     const policies = matching.filter((policy) => counting.has(policy))
     return allowing(policies, obliging, input)
   }
-  return outcomes.find(({ decision }) => decision !== undefined)?.decision
+  const refusals = outcomes.flatMap(({ decision }) => (decision?.kind === 'deny' ? [decision] : []))
+  // Another sign-in is something that the person can do about it.
+  return refusals.find(({ id }) => id === 1060) ?? refusals[0]
 }
 
 /** Every port that a policy lists, and one that stands for all others. */
@@ -157,7 +164,7 @@ const CLOSENESS: readonly Mismatch[] = [
 ]
 
 /** The Allow policy for this very person that fits best, to say what keeps it from applying. */
-function nearest(input: PolicyInput): { policy: CompiledPolicy; why: Mismatch } | undefined {
+export function nearest(input: PolicyInput): { policy: CompiledPolicy; why: Mismatch } | undefined {
   let best: { policy: CompiledPolicy; why: Mismatch } | undefined
   for (const policy of input.policies.toSorted(byName)) {
     const why = policy.effect === 'Allow' ? mismatch(policy, input) : undefined

@@ -1,6 +1,6 @@
 /** Whether a policy is about a request, and if not, why not. */
 import type { CompiledPolicy } from './compiled-policy.ts'
-import type { Subject } from './decision.ts'
+import type { PolicySubject } from './decision.ts'
 import type { PolicyInput } from './evaluate.ts'
 import { matchesGlob } from './glob.ts'
 import { isEmptySelector, matchesLabels } from './label-selector.ts'
@@ -22,12 +22,17 @@ export type Mismatch =
 const EVERYBODY = 'system:authenticated'
 
 export function isAmong(
-  subjects: readonly Subject[],
+  subjects: readonly PolicySubject[],
   user: { username: string; groups: readonly string[] },
 ): boolean {
-  return subjects.some(({ kind, name }) => {
+  return subjects.some((subject) => {
+    const { kind, name } = subject
     if (kind === 'User') return name === user.username
-    return kind === 'Group' && (name === EVERYBODY || user.groups.includes(name))
+    if (kind === 'Group') return name === EVERYBODY || user.groups.includes(name)
+    return (
+      kind === 'ServiceAccount' &&
+      user.username === `system:serviceaccount:${subject.namespace}:${name}`
+    )
   })
 }
 

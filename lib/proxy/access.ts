@@ -17,6 +17,19 @@ export interface TargetFacts extends ContainerFacts {
   serviceAccount?: string
 }
 
+/** Of what is about no pod. */
+export const NO_POD: TargetFacts = {
+  namespace: '',
+  pod: '',
+  podUID: '',
+  labels: {},
+  node: undefined,
+  container: '',
+  image: '',
+  containerID: undefined,
+  restartCount: 0,
+}
+
 export interface FactReader {
   client: ApiClient
   /** The person's own impersonation: nobody learns here what the API server would not tell. */

@@ -22,6 +22,8 @@ export interface Admission {
   decision: AllowingDecision
   /** Of the namespace, for decisions that follow within the same session. */
   namespaceLabels: Record<string, string>
+  /** ms: a sign-in that was fresh enough then is so for the whole session. */
+  decidedAt: number
 }
 
 export interface AdmitDeps {
@@ -30,7 +32,7 @@ export interface AdmitDeps {
   metrics: Metrics
 }
 
-async function readNamespaceLabels(
+export async function readNamespaceLabels(
   client: ApiClient,
   name: string,
 ): Promise<Record<string, string>> {
@@ -41,19 +43,20 @@ async function readNamespaceLabels(
   return namespace.metadata.labels ?? {}
 }
 
-type Known = Pick<Admission, 'facts' | 'namespaceLabels'>
+type Known = Pick<Admission, 'facts' | 'namespaceLabels'> & Partial<Pick<Admission, 'decidedAt'>>
 
 function evaluateAccess(
   { policies, metrics }: AdmitDeps,
   user: User,
   access: Access,
-  { facts, namespaceLabels }: Known,
+  { facts, namespaceLabels, decidedAt = Date.now() }: Known,
 ): Decision {
   const { operation, namespace, port, debug, impersonate } = access
   const { pod, labels, container, node, service, serviceAccount } = facts
   const isAboutNode = pod === '' && node !== undefined
   const decision = evaluate({
     user,
+    now: decidedAt,
     operation,
     namespace: { name: namespace, labels: namespaceLabels },
     pod: pod === '' ? undefined : { name: pod, labels },
@@ -125,7 +128,7 @@ export async function admit(
     access.readFacts({ client, identity }),
     needsLabels ? readNamespaceLabels(client, namespace) : {},
   ])
-  const known = { facts, namespaceLabels }
+  const known = { facts, namespaceLabels, decidedAt: Date.now() }
   const decided =
     access.isProbe === true
       ? decideProbe(deps, user, access, known)

@@ -10,7 +10,6 @@ import { GatewayError, errorText } from '../errors/gateway-error.ts'
 import type { Status } from '../errors/status.ts'
 import type { User } from '../identity/user.ts'
 import { UpstreamStatusError, type HeaderMap } from '../kube/api-client.ts'
-import { SESSION_EXTRA, impersonationHeaders } from '../kube/impersonate.ts'
 import { recordDigests } from '../recording/digest-recording.ts'
 import { openRecording, type Recording, type RecordingHooks } from '../recording/recorder.ts'
 import type { SessionEnd, SessionStart } from '../recording/session-document.ts'
@@ -26,6 +25,7 @@ import {
   type ConsentRequest,
   type Grant,
 } from './consent.ts'
+import { identityOf } from './identity-of.ts'
 import { spendApproval } from './obtain-approval.ts'
 import { newSessionId } from './session-id.ts'
 import { statusOf } from './status-of.ts'
@@ -38,8 +38,10 @@ export interface SessionDeps extends AdmitDeps {
   store: TranscriptStore
   storeGate: StoreGate
   log: Logger
-  /** Aborts with a GatewayError when the gateway shuts down. */
+  /** Aborts with a GatewayError: the person was revoked, or the gateway shuts down. */
   stop: AbortSignal
+  /** The session that a request has become. */
+  onSession?(id: string): void
 }
 
 export interface SessionAsk {
@@ -240,7 +242,7 @@ async function open(
     admission,
     recording: attempt.recording,
     identity: attempt.identity,
-    marked: impersonationHeaders({ ...ask.user, extra: { [SESSION_EXTRA]: [attempt.id] } }),
+    marked: identityOf(ask.user, attempt.id),
     expiresInMs: until === undefined ? undefined : until.getTime() - Date.now(),
     elapsedMs: () => Math.round(performance.now() - attempt.beganAt),
     bind: (to) => hooks.bind(to),
@@ -296,6 +298,7 @@ export async function conductSession(
 ): Promise<void> {
   const startedAt = new Date()
   const id = newSessionId(startedAt.getTime())
+  deps.onSession?.(id)
   const log = deps.log.child({ session: id, ...logFields(ask) })
   try {
     const attempt: Attempt = {
@@ -307,7 +310,7 @@ export async function conductSession(
     }
     let end: SessionEnd
     try {
-      attempt.identity = impersonationHeaders(ask.user)
+      attempt.identity = identityOf(ask.user)
       end = await open(deps, ask, attempt, work)
     } catch (error) {
       const cause = GatewayError.is(error) ? error.cause : undefined

@@ -5,15 +5,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 import { GatewayError, asGatewayError, errorText } from '../errors/gateway-error.ts'
-import type { Authenticator } from '../identity/authenticate.ts'
+import { isSignedOut, type Identify } from '../identity/identify.ts'
+import type { LiveAccess, Revocations } from '../identity/revocations.ts'
 import type { User } from '../identity/user.ts'
 import { UpstreamStatusError } from '../kube/api-client.ts'
-import { impersonationHeaders } from '../kube/impersonate.ts'
 import { isPodApply } from './debug/pod-apply.ts'
 import { serveCreatePod } from './debug/serve-create-pod.ts'
 import { serveDebugContainer } from './debug/serve-debug-container.ts'
+import { isDiscovery, signedOutIdentity } from './discovery.ts'
+import { identityOf } from './identity-of.ts'
 import { parseImpersonation, type ImpersonationAsk } from './impersonation.ts'
 import { draining, impersonationRefused, roadClosed } from './messages.ts'
+import type { Exchange } from './exchange.ts'
 import { passThrough } from './passthrough.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { refuseUpgrade, sendStatus } from './respond.ts'
@@ -21,12 +24,15 @@ import { routeOf, type Route } from './route.ts'
 import { serveAs } from './serve-as.ts'
 import { serveLogSocket, serveLogs } from './serve-logs.ts'
 import { serveProxy } from './serve-proxy.ts'
+import { serveReview } from './serve-review.ts'
 import { serveForward, type ForwardDeps } from './forward/serve-forward.ts'
 import { serveToken } from './serve-token.ts'
 import { serveStream, type StreamDeps, type UpgradeRequest } from './serve-stream.ts'
+import { endInWords } from './watch-end.ts'
 
 export interface GatewayDeps extends StreamDeps, ForwardDeps {
-  authenticator: Authenticator
+  identify: Identify
+  revocations: Pick<Revocations, 'watch'>
   /** The gateway's own API under /podgate/. It authenticates by itself. */
   serveConsole(request: IncomingMessage, response: ServerResponse): void
 }
@@ -59,6 +65,13 @@ interface Identified {
   as?: ImpersonationAsk
 }
 
+/** These end with words of their own when the person's access does; all else is ended here. */
+const SESSIONS: ReadonlySet<Route['kind']> = new Set(['logs', 'proxy', 'token', 'debugContainer'])
+
+function isSession({ kind }: Route): boolean {
+  return SESSIONS.has(kind)
+}
+
 function locate(request: IncomingMessage, upgrade: boolean): Incoming {
   const info = parseRequestInfo(request.method ?? '', request.url ?? '')
   const route = routeOf(info, upgrade)
@@ -74,10 +87,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const running = new Set<Promise<void>>()
 
   async function identify(request: IncomingMessage, { kind }: Route): Promise<Identified> {
-    const user = await deps.authenticator.authenticate(request.headers.authorization)
+    const user = await deps.identify(request)
     const as = parseImpersonation(request.rawHeaders)
     if (as === undefined) return { user }
-    if (kind !== 'passThrough') throw impersonationRefused()
+    if (kind !== 'passThrough' && kind !== 'review') throw impersonationRefused()
     return { user, as }
   }
 
@@ -100,11 +113,39 @@ export function createGateway(deps: GatewayDeps): Gateway {
       deps.serveConsole(request, response)
       return 'console'
     }
-    const { user, as } = await identify(request, route)
-    if (as !== undefined) {
-      await serveAs(deps, { info, user, request, response }, as)
+    const identified = await identify(request, route).catch(async (error: unknown) => {
+      if (!isSignedOut(error) || !isDiscovery(info)) throw error
+      await passThrough(deps.client, info, signedOutIdentity(), request, response)
+    })
+    if (identified === undefined) return 'signedOut'
+    const { user, as } = identified
+    const live = deps.revocations.watch(user)
+    const cut = (): void => endInWords(response, live.signal.reason)
+    try {
+      // Revoked a moment ago; while the gateway ends, what is asked for quickly is still answered.
+      if (!deps.stop.aborted) live.signal.throwIfAborted()
+      if (!isSession(route)) live.signal.addEventListener('abort', cut, { once: true })
+      const exchange = { info, user, request, response }
+      if (as === undefined) return await answer(scoped(live), exchange, route)
+      await serveAs(scoped(live), exchange, as)
       return 'impersonate'
+    } finally {
+      live.release()
     }
+  }
+
+  /** What is over when the person's access is. */
+  function scoped(live: LiveAccess): GatewayDeps {
+    return { ...deps, stop: live.signal, onSession: (id) => live.name(id) }
+  }
+
+  /** The kind of request, as of `serve`. */
+  async function answer(
+    within: GatewayDeps,
+    exchange: Exchange,
+    route: Route,
+  ): Promise<string | undefined> {
+    if (isSession(route) && deps.stop.aborted) throw draining()
     switch (route.kind) {
       case 'refuse':
         throw roadClosed(route.what)
@@ -112,26 +153,27 @@ export function createGateway(deps: GatewayDeps): Gateway {
       case 'forward':
         throw upgradeRequired()
       case 'logs':
-        if (deps.stop.aborted) throw draining()
-        await hold(serveLogs(deps, { info, user, request, response }, route))
+        await hold(serveLogs(within, exchange, route))
         return undefined
       case 'proxy':
-        if (deps.stop.aborted) throw draining()
-        await hold(serveProxy(deps, { info, user, request, response }, route))
+        await hold(serveProxy(within, exchange, route))
         return undefined
       case 'token':
-        if (deps.stop.aborted) throw draining()
-        await hold(serveToken(deps, { info, user, request, response }, route))
+        await hold(serveToken(within, exchange, route))
         return undefined
+      case 'review':
+        await serveReview(deps, exchange)
+        break
       case 'debugContainer':
-        if (deps.stop.aborted) throw draining()
-        await hold(serveDebugContainer(deps, { info, user, request, response }, route))
+        await hold(serveDebugContainer(within, exchange, route))
         break
       case 'createPod':
-        await hold(serveCreatePod(deps, { info, user, request, response }, route.namespace))
+        await hold(serveCreatePod(within, exchange, route.namespace))
         break
-      default:
-        await passThrough(deps.client, info, impersonationHeaders(user), request, response)
+      default: {
+        const { info, user, request, response } = exchange
+        await passThrough(deps.client, info, identityOf(user), request, response)
+      }
     }
     return route.kind
   }
@@ -142,18 +184,24 @@ export function createGateway(deps: GatewayDeps): Gateway {
     if (route.kind === 'refuse') throw roadClosed(route.what)
     if (deps.stop.aborted) throw draining()
     const upgradeRequest: UpgradeRequest = { request, socket, head, user, query: info.query }
-    switch (route.kind) {
-      case 'stream':
-        await serveStream(deps, upgradeRequest, route)
-        return
-      case 'logs':
-        await serveLogSocket(deps, upgradeRequest, info, route)
-        return
-      case 'forward':
-        await serveForward(deps, upgradeRequest, route)
-        return
-      default:
-        throw roadClosed('an upgrade of this path')
+    const live = deps.revocations.watch(user)
+    const within = scoped(live)
+    try {
+      switch (route.kind) {
+        case 'stream':
+          await serveStream(within, upgradeRequest, route)
+          return
+        case 'logs':
+          await serveLogSocket(within, upgradeRequest, info, route)
+          return
+        case 'forward':
+          await serveForward(within, upgradeRequest, route)
+          return
+        default:
+          throw roadClosed('an upgrade of this path')
+      }
+    } finally {
+      live.release()
     }
   }
 

@@ -11,9 +11,10 @@ import type { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import { clientTrust, type ClientTrust } from './client-trust.ts'
 import { refuseUpgrade, sendStatus } from './respond.ts'
 
-export interface ListenerOptions {
+export interface ListenerOptions extends ClientTrust {
   cert: string | Buffer
   key: string | Buffer
   onRequest(request: IncomingMessage, response: ServerResponse): void
@@ -96,6 +97,7 @@ export function createListener(options: ListenerOptions): Server {
     cert: options.cert,
     key: options.key,
     minVersion: 'TLSv1.2',
+    ...clientTrust(options),
     ALPNProtocols: ['http/1.1'],
     handshakeTimeout: patienceMs,
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -132,6 +134,12 @@ export function createListener(options: ListenerOptions): Server {
     sendStatus(response, fault.toStatus())
   }
   server.on('request', onRequest)
+  server.on('checkContinue', (request, response) => {
+    // While another answer is owed before this one, Node 24 keeps the 100 and writes it later between
+    // the head and the body of this one. RFC 9110 section 10.1.1 lets clients do without.
+    if (response.socket !== null) response.writeContinue()
+    onRequest(request, response)
+  })
   // RFC 9110 section 10.1.1 lets a server pass over an expectation that it does not know.
   server.on('checkExpectation', onRequest)
   server.on('upgrade', (request, socket, head) => {

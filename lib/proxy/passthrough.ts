@@ -10,6 +10,7 @@ import { closedWithoutAnswer, unreachable } from '../kube/unreachable.ts'
 import { requestHeaders, responseHeaders } from './headers.ts'
 import { answerRefusal } from './http-exchange.ts'
 import type { RequestInfo } from './request-info.ts'
+import { noteWatch } from './watch-end.ts'
 
 export function hasBody(request: IncomingMessage): boolean {
   return (
@@ -41,6 +42,8 @@ export async function passThrough(
 ): Promise<void> {
   const authorization = await client.endpoint.authorization()
   const { host, port, basePath } = client.endpoint
+  // Whoever has gone meanwhile, or was revoked, asks for nothing any more.
+  if (response.destroyed || response.writableEnded) return
   await new Promise<void>((resolve, reject) => {
     const upstream: ClientRequest = httpsRequest({
       host,
@@ -79,10 +82,11 @@ export async function passThrough(
       response.writeHead(answer.statusCode ?? 502, responseHeaders(answer.headers))
       // Node keeps the head back until the first body byte; a quiet watch has none.
       response.flushHeaders()
+      noteWatch(info.query, answer, response)
       answer.pipe(response)
-      // A body that breaks off must not look complete.
+      // A body that breaks off must not look complete, unless words have ended it (watch-end.ts).
       answer.once('close', () => {
-        if (!answer.complete) response.destroy()
+        if (!answer.complete && !response.writableEnded) response.destroy()
       })
     })
     if (body !== undefined) upstream.end(body)

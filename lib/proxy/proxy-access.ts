@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 
 import type { ApiClient, HeaderMap } from '../kube/api-client.ts'
 import { podFacts, readPod } from '../kube/pod.ts'
-import type { Access, TargetFacts } from './access.ts'
+import { type Access, NO_POD, type TargetFacts } from './access.ts'
 import {
   KUBELET_PORT,
   assertNoKubeletRoad,
@@ -51,18 +51,6 @@ export function requestWords(info: RequestInfo): string[] {
   const words = [method, proxiedPath(info) === '' ? '/' : proxiedPath(info)]
   if (query === '') return words
   return [...words, `?sha256=${createHash('sha256').update(query).digest('hex').slice(0, 32)}`]
-}
-
-const NO_POD: TargetFacts = {
-  namespace: '',
-  pod: '',
-  podUID: '',
-  labels: {},
-  node: undefined,
-  container: '',
-  image: '',
-  containerID: undefined,
-  restartCount: 0,
 }
 
 async function readService(

@@ -1,6 +1,7 @@
 /**
  * Which way a request goes. PURE. Unknown ways into a pod are refused (I1).
  */
+import { isReview } from './is-review.ts'
 import type { RequestInfo } from './request-info.ts'
 
 /** One object of a namespace, or of none. */
@@ -19,6 +20,8 @@ export type Route =
   | { kind: 'createPod'; namespace: string }
   | ({ kind: 'proxy'; resource: 'pods' | 'services' | 'nodes' } & ObjectName)
   | ({ kind: 'token' } & ObjectName)
+  /** What somebody may, asked by themselves. */
+  | { kind: 'review' }
   | { kind: 'console' }
   | { kind: 'passThrough' }
   | { kind: 'refuse'; what: string }
@@ -89,6 +92,7 @@ function resourceRoute(info: RequestInfo): Route {
   // `/api/v1/proxy/...` and `/api/v1/watch/...` are legacy forms that put a verb where the resource stands.
   if (resource === 'proxy' || resource === 'redirect')
     return { kind: 'refuse', what: 'the legacy proxy path' }
+  if (isReview(info)) return { kind: 'review' }
   if (info.apiGroup !== '') return { kind: 'passThrough' }
   if (subresource !== undefined) return subresourceRoute(info, subresource)
   if (resource === 'pods' && name === undefined && info.method === 'POST')

@@ -9,12 +9,13 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { assertMay } from '../kube/access-review.ts'
 import { impersonationHeaders } from '../kube/impersonate.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { Access, TargetFacts } from './access.ts'
+import { type Access, NO_POD } from './access.ts'
 import { decide, type AdmitDeps } from './admit.ts'
+import { isDiscovery } from './discovery.ts'
 import type { Exchange } from './exchange.ts'
+import { identityOf, originOf } from './identity-of.ts'
 import type { ImpersonationAsk } from './impersonation.ts'
 import { passThrough } from './passthrough.ts'
-import type { RequestInfo } from './request-info.ts'
 
 export interface ServeAsDeps extends AdmitDeps {
   log: Logger
@@ -45,18 +46,6 @@ function assertPossible({ info }: Exchange, { user, groups, uid, extra }: Impers
   }
 }
 
-const NOTHING: TargetFacts = {
-  namespace: '',
-  pod: '',
-  podUID: '',
-  labels: {},
-  node: undefined,
-  container: '',
-  image: '',
-  containerID: undefined,
-  restartCount: 0,
-}
-
 function accessOf({ user, groups }: ImpersonationAsk): Access {
   return {
     operation: 'Impersonate',
@@ -66,16 +55,9 @@ function accessOf({ user, groups }: ImpersonationAsk): Access {
     tty: false,
     stdin: false,
     impersonate: { user, groups },
-    readFacts: () => Promise.resolve(NOTHING),
+    readFacts: () => Promise.resolve(NO_POD),
   }
 }
-
-/** What kubectl reads before anything else: which kinds of objects there are, the same for everybody. */
-function isDiscovery({ method, isResourceRequest, segments }: RequestInfo): boolean {
-  return method === 'GET' && !isResourceRequest && DISCOVERY.has(segments[0] ?? '')
-}
-
-const DISCOVERY = new Set(['api', 'apis', 'openapi', 'version'])
 
 /** @throws GatewayError while nothing has been answered, or UpstreamStatusError */
 export async function serveAs(
@@ -85,7 +67,7 @@ export async function serveAs(
 ): Promise<void> {
   const { info, user, request, response } = exchange
   const { client, log } = deps
-  const identity = impersonationHeaders(user)
+  const identity = identityOf(user)
   if (isDiscovery(info)) {
     // As themselves: of a refusal here kubectl shows no word, and so never gets to the one that counts.
     await passThrough(client, info, identity, request, response)
@@ -93,7 +75,7 @@ export async function serveAs(
   }
   assertPossible(exchange, ask)
   const { review, ...rest } = accessOf(ask)
-  const decision = decide(deps, user, { review, ...rest }, { facts: NOTHING, namespaceLabels: {} })
+  const decision = decide(deps, user, { review, ...rest }, { facts: NO_POD, namespaceLabels: {} })
   if (decision.kind === 'requireApproval') {
     throw refused('a policy demands approval, which only sessions can wait for')
   }
@@ -102,6 +84,11 @@ export async function serveAs(
   await Promise.all(rights.map((right) => assertMay(client, user.username, identity, right)))
   const { method, path } = info
   log.info({ user: user.username, as: ask.user, groups: ask.groups, method, path }, 'acting as')
-  const headers = impersonationHeaders({ username: ask.user, groups: ask.groups })
+  const headers = impersonationHeaders({
+    username: ask.user,
+    groups: ask.groups,
+    // Whose doing it is: the API server's audit log has it by these.
+    extra: originOf(user),
+  })
   await passThrough(client, info, headers, request, response)
 }

@@ -12,7 +12,6 @@ import type { IncomingMessage } from 'node:http'
 import { GatewayError, asGatewayError } from '../errors/gateway-error.ts'
 import { UpstreamStatusError } from '../kube/api-client.ts'
 import { readPod } from '../kube/pod.ts'
-import { impersonationHeaders } from '../kube/impersonate.ts'
 import type { Masker } from '../masking/masker.ts'
 import { eventEntry } from '../recording/event.ts'
 import type { SessionEnd } from '../recording/session-document.ts'
@@ -20,6 +19,7 @@ import { conductSession, type OpenedSession, type SessionDeps } from './conduct-
 import type { Exchange } from './exchange.ts'
 import { proxyRequestHeaders, proxyResponseHeaders } from './headers.ts'
 import { dialExchange, openResponse, type ByteSink } from './http-exchange.ts'
+import { identityOf } from './identity-of.ts'
 import { podChanged } from './messages.ts'
 import { createOneWayPump, type OneWayEnd, type OneWayPump } from './one-way-pump.ts'
 import { framing, hasBody } from './passthrough.ts'
@@ -241,13 +241,7 @@ export async function serveProxy(
     response.setHeader('allow', PROXY_METHODS)
     throw new GatewayError('MethodNotAllowed', `proxies take ${PROXY_METHODS} only`, { id: 1202 })
   }
-  const access = await proxyAccess(
-    deps.client,
-    impersonationHeaders(user),
-    info,
-    target,
-    hasBody(request),
-  )
+  const access = await proxyAccess(deps.client, identityOf(user), info, target, hasBody(request))
   await conductSession(
     deps,
     { user, access, client: clientOf(request), protocol: 'http' },

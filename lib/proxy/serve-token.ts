@@ -12,7 +12,7 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { statusFromBody } from '../kube/api-client.ts'
 import { eventEntry } from '../recording/event.ts'
 import type { SessionEnd } from '../recording/session-document.ts'
-import type { Access } from './access.ts'
+import { type Access, NO_POD } from './access.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from './conduct-session.ts'
 import { readWholeBody } from './debug/client-write.ts'
 import type { Exchange } from './exchange.ts'
@@ -49,19 +49,7 @@ function tokenAccess({ namespace, name }: TokenTarget, words: string[]): Access 
     command: words,
     tty: false,
     stdin: false,
-    readFacts: () =>
-      Promise.resolve({
-        namespace,
-        pod: '',
-        podUID: '',
-        labels: {},
-        node: undefined,
-        container: '',
-        image: '',
-        containerID: undefined,
-        restartCount: 0,
-        serviceAccount: name,
-      }),
+    readFacts: () => Promise.resolve({ ...NO_POD, namespace, serviceAccount: name }),
   }
 }
 
@@ -129,6 +117,7 @@ async function run(
       eventEntry({ type: 'request', method, path, status }, session.elapsedMs()),
     )
     await stored.promise
+    limit.signal.throwIfAborted()
     const { 'content-length': _length, ...headers } = responseHeaders(answer.headers)
     response.writeHead(status, { ...headers, 'content-length': bytes.length }).end(bytes)
     return {

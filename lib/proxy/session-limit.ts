@@ -18,7 +18,8 @@ export interface SessionLimitOptions {
 
 /** What the record says of an end that came from the gateway itself. */
 export function outcomeOf({ id }: GatewayError): SessionOutcome {
-  if (id === 1007) return 'Expired'
+  if (id === 1007 || id === 1405) return 'Expired'
+  if (id === 1450 || id === 1453) return 'Revoked'
   return id === 1012 ? 'StoreLost' : 'Failed'
 }
 

@@ -10,27 +10,22 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 
-import { MongoClient, ReadConcern, type Collection } from 'mongodb'
+import type { Collection, MongoClient } from 'mongodb'
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import {
+  databaseName,
+  openMongo,
+  prepareIndexes,
+  type MongoOptions,
+} from '../mongo/mongo-client.ts'
+import { isDuplicateKey, storeError } from '../mongo/mongo-error.ts'
 import { frameId, type FrameDocument } from './frame.ts'
-import { isDuplicateKey, isNamespaceNotFound, storeError } from './mongo-error.ts'
 import type { SessionDocument, TerminalRecord } from './session-document.ts'
 import type { DebugQuery, OpenSession, PutResult, SessionQuery, TranscriptStore } from './store.ts'
 
-export interface MongoStoreOptions {
-  uri: string
-  /** Else the one that the URI names, else `podgate`. */
-  database?: string
-  /** How long to look for a server that answers. */
-  serverSelectionMs?: number
-  /** How long one operation may take on the wire. */
-  operationMs?: number
-}
+export type MongoStoreOptions = MongoOptions
 
-const SERVER_SELECTION_MS = 2_000
-/** Longer than a slow store needs (2 s a write is slow), and twice within a session's patience. */
-const OPERATION_MS = 8_000
 /** More than the inserts that fit through one server at a time. A URI may say otherwise. */
 const MAX_CONNECTIONS = 64
 
@@ -53,31 +48,17 @@ class MongoStore implements TranscriptStore {
   readonly #databaseName: string
 
   constructor(options: MongoStoreOptions) {
-    const operationMs = options.operationMs ?? OPERATION_MS
-    this.#client = openClient(options, operationMs)
-    this.#databaseName = options.database ?? databaseOf(options.uri) ?? 'podgate'
+    this.#client = openMongo(options, MAX_CONNECTIONS)
+    this.#databaseName = databaseName(options)
     const database = this.#client.db(this.#databaseName)
     this.#sessions = database.collection('sessions')
     this.#frames = database.collection('frames')
   }
 
   async prepare(): Promise<void> {
-    await this.#run('preparing the transcript store', async () => {
-      const present = await this.#sessionIndexes()
-      const missing = SESSION_INDEXES.filter(({ name }) => !present.has(name))
-      // Not every server survives being asked for an index that it has.
-      if (missing.length > 0) await this.#sessions.createIndexes(missing)
-    })
-  }
-
-  async #sessionIndexes(): Promise<Set<string>> {
-    try {
-      const indexes = await this.#sessions.listIndexes().toArray()
-      return new Set(indexes.map(({ name }: { name?: unknown }) => String(name)))
-    } catch (error) {
-      if (isNamespaceNotFound(error)) return new Set()
-      throw error
-    }
+    await this.#run('preparing the transcript store', () =>
+      prepareIndexes(this.#sessions, SESSION_INDEXES),
+    )
   }
 
   putSession(session: SessionDocument): Promise<PutResult> {
@@ -208,40 +189,6 @@ class MongoStore implements TranscriptStore {
       throw storeError(error, doing)
     }
   }
-}
-
-/** The driver itself falls back to a database named `test`. */
-function databaseOf(uri: string): string | undefined {
-  const name = /^mongodb(?:\+srv)?:\/\/[^/]+\/([^?]+)/.exec(uri)?.[1]
-  return name === undefined ? undefined : decodeURIComponent(name)
-}
-
-/** Connection string options are named in any case. What stands in them would lose to the driver's own. */
-function namesPoolSize(uri: string): boolean {
-  const at = uri.indexOf('?')
-  const names = at === -1 ? [] : [...new URLSearchParams(uri.slice(at)).keys()]
-  return names.some((name) => name.toLowerCase() === 'maxpoolsize')
-}
-
-function openClient(options: MongoStoreOptions, operationMs: number): MongoClient {
-  return new MongoClient(options.uri, {
-    appName: 'podgate',
-    // Frames are compressed already; compressing them on the wire again wins nothing.
-    compressors: ['none'],
-    writeConcern: { w: 'majority', journal: true, wtimeoutMS: operationMs },
-    readConcern: new ReadConcern('majority'),
-    readPreference: 'primary',
-    // We repeat writes ourselves, by ids that make it safe, on any server.
-    retryWrites: false,
-    retryReads: false,
-    serverSelectionTimeoutMS: options.serverSelectionMs ?? SERVER_SELECTION_MS,
-    connectTimeoutMS: options.serverSelectionMs ?? SERVER_SELECTION_MS,
-    waitQueueTimeoutMS: operationMs,
-    socketTimeoutMS: operationMs,
-    ...(namesPoolSize(options.uri) ? {} : { maxPoolSize: MAX_CONNECTIONS }),
-    ignoreUndefined: true,
-    promoteBuffers: true,
-  })
 }
 
 /**

@@ -80,7 +80,14 @@ export interface CreatedTarget {
 }
 
 export type SessionOutcome =
-  'Completed' | 'Refused' | 'Failed' | 'ClientLost' | 'UpstreamLost' | 'Expired' | 'StoreLost'
+  | 'Completed'
+  | 'Refused'
+  | 'Failed'
+  | 'ClientLost'
+  | 'UpstreamLost'
+  | 'Expired'
+  | 'Revoked'
+  | 'StoreLost'
 
 export interface SessionEnd {
   outcome: SessionOutcome

@@ -9,9 +9,7 @@ import { programFile } from './program-file.ts'
 import { runKubectl } from './run-kubectl.ts'
 import type { SandboxFolder } from './sandbox-folder.ts'
 import type { SandboxJson } from './sandbox-json.ts'
-import { signIn } from './sign-in.ts'
-
-const SIGN_IN_HINT = 'restart the sandbox (npm run stop; npm start) to be signed in again'
+import { signInAtGateway } from './sign-in.ts'
 
 export interface AccessOptions {
   folder: SandboxFolder
@@ -58,7 +56,8 @@ async function letIn(person: Person, options: AccessOptions): Promise<void> {
   const { folder, authority, provider } = options
   const { name, password } = person
   const cacheFile = join(folder.tokens, `${name}.json`)
-  await signIn({ issuer: provider.issuer, ca: authority, name, password, cacheFile })
+  const address = { server: options.gateway.url, ca: authority }
+  await signInAtGateway({ address, issuer: provider.issuer, name, password, cacheFile })
   await writePersonKubeconfig({
     file: kubeconfigOf(folder, name),
     cacheFile,
@@ -67,9 +66,7 @@ async function letIn(person: Person, options: AccessOptions): Promise<void> {
     server: options.gateway.url,
     authority,
     caFile: folder.authority,
-    issuer: provider.issuer,
     program: programFile('kubectl-podgate'),
-    signInHint: SIGN_IN_HINT,
   })
 }
 

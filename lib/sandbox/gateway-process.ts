@@ -11,7 +11,10 @@ import { stringify } from 'yaml'
 import { issueCertificate, type KeyPair } from '../cluster/pki.ts'
 import { openInstance } from '../cluster/lifecycle.ts'
 import { type Program, startProgram, waitUntil } from '../cluster/processes.ts'
-import { CLIENT_ID } from './identity-provider.ts'
+import { CLIENT_ID, GATEWAY_CLIENT_ID, SCOPES } from './identity-provider.ts'
+
+/** How the gateway calls the sandbox's provider. */
+export const PROVIDER_NAME = 'sandbox'
 
 const READY_TIMEOUT_MS = 30_000
 /** Longer than the gateway itself gives its running streams to end. */
@@ -27,7 +30,9 @@ export interface GatewayProcessOptions {
   kubeconfig: string
   clusterName: string
   mongodb: { uri: string; database: string }
-  oidc: { issuer: string; caFile: string }
+  oidc: { issuer: string; caFile: string; secret: string }
+  tokenSeconds?: number | undefined
+  logLevel?: 'debug' | 'info' | undefined
   /** It ended without having been asked to. */
   onUnexpectedEnd: (message: string) => void
 }
@@ -87,7 +92,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   }
   instance.beforeClose.push(stop)
   return {
-    url: `https://127.0.0.1:${options.ports.gateway}`,
+    url: gatewayUrl(options.ports.gateway),
     metricsUrl: `${metricsUrl}/metrics`,
     logFile: join(options.stateDir, 'logs', 'gateway.log'),
     get pid() {
@@ -103,6 +108,10 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   }
 }
 
+export function gatewayUrl(port: number): string {
+  return `https://127.0.0.1:${port}`
+}
+
 async function writeConfig(options: GatewayProcessOptions): Promise<string> {
   const { stateDir, ports } = options
   const pair = await issueCertificate(options.authority, {
@@ -113,8 +122,10 @@ async function writeConfig(options: GatewayProcessOptions): Promise<string> {
   const certFile = join(stateDir, 'gateway.crt')
   const keyFile = join(stateDir, 'gateway.key')
   const configFile = join(stateDir, 'config.yaml')
+  const clientSecretFile = join(stateDir, 'client-secret')
   await writeFile(certFile, pair.certificate)
   await writeFile(keyFile, pair.privateKey, { mode: 0o600 })
+  await writeFile(clientSecretFile, options.oidc.secret, { mode: 0o600 })
   const config = {
     listen: { host: '127.0.0.1', port: ports.gateway, certFile, keyFile },
     metrics: { host: '127.0.0.1', port: ports.metrics },
@@ -129,8 +140,27 @@ async function writeConfig(options: GatewayProcessOptions): Promise<string> {
         caFile: options.oidc.caFile,
       },
     ],
+    serviceAccounts: { audiences: ['podgate'] },
+    signIn: {
+      url: gatewayUrl(ports.gateway),
+      ...(options.tokenSeconds === undefined ? {} : { tokenLifetime: `${options.tokenSeconds}s` }),
+      providers: [
+        {
+          name: PROVIDER_NAME,
+          oidc: {
+            issuer: options.oidc.issuer,
+            clientId: GATEWAY_CLIENT_ID,
+            clientSecretFile,
+            scopes: SCOPES.split(' '),
+            // OpenID Connect Core 11: offline_access needs the person's consent.
+            parameters: { prompt: 'consent' },
+          },
+        },
+      ],
+    },
     auditors: { groups: ['privacy'] },
-    logLevel: 'info',
+    admins: { groups: ['oncall'] },
+    logLevel: options.logLevel ?? 'info',
   }
   // The address of a given MongoDB may hold its password.
   await writeFile(configFile, stringify(config), { mode: 0o600 })

@@ -8,8 +8,6 @@ import { join } from 'node:path'
 
 import { stringify } from 'yaml'
 
-import { CLIENT_ID } from './identity-provider.ts'
-
 export interface PersonKubeconfig {
   file: string
   /** Where the person's tokens are kept. */
@@ -20,11 +18,8 @@ export interface PersonKubeconfig {
   /** PEM of the sandbox's authority. */
   authority: string
   caFile: string
-  issuer: string
   /** The kubectl-podgate program. */
   program: string
-  /** What to type when the sign-in has ended. */
-  signInHint: string
 }
 
 export async function writePersonKubeconfig(options: PersonKubeconfig): Promise<void> {
@@ -57,14 +52,11 @@ function execPlugin(options: PersonKubeconfig): object {
     args: [
       options.program,
       'credential',
-      `--issuer=${options.issuer}`,
-      `--client-id=${CLIENT_ID}`,
+      `--server=${options.server}`,
       `--ca-file=${options.caFile}`,
       `--cache=${options.cacheFile}`,
-      `--sign-in=${options.signInHint}`,
     ],
-    // It never asks anything, so it must not hold the terminal that kubectl exec -it needs.
-    interactiveMode: 'Never',
+    interactiveMode: 'IfAvailable',
     provideClusterInfo: false,
     installHint: `the sandbox's node (${process.execPath}) is gone; run npm ci and npm start again`,
   }

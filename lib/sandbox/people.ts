@@ -4,10 +4,14 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 
+import { createCodeSecret } from './one-time-code.ts'
+
 export interface Person {
   name: PersonName
   groups: readonly string[]
   password: string
+  /** What the person's authenticator app makes one-time codes from, in Base32. */
+  codeSecret: string
 }
 
 export type PersonName = 'ana' | 'bo' | 'cy' | 'dpo'
@@ -26,6 +30,7 @@ export function createPeople(): Person[] {
     name,
     groups: GROUPS_OF[name],
     password: randomBytes(18).toString('base64url'),
+    codeSecret: createCodeSecret(),
   }))
 }
 

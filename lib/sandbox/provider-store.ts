@@ -69,3 +69,18 @@ export function createStoreAdapter(
     },
   }
 }
+
+/** The ids of what is kept under a model and has not ended. */
+export function idsOf(
+  model: string,
+  store: ProviderStore,
+  matches: (payload: Record<string, unknown>) => boolean,
+  now: () => number = Date.now,
+): string[] {
+  const prefix = `${model}:`
+  return [...store]
+    .filter(([key, { payload, expiresAt }]) => {
+      return key.startsWith(prefix) && expiresAt > now() && matches(payload)
+    })
+    .map(([key]) => key.slice(prefix.length))
+}

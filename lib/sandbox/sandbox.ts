@@ -5,6 +5,7 @@
  *
  * May import: every folder of a lower level; oidc-provider, openid-client, yaml, node.
  */
+import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 
 import { createAuthority, issueCertificate, type KeyPair } from '../cluster/pki.ts'
@@ -22,8 +23,18 @@ import {
 import { openDemoCluster, type DemoCluster } from './demo-cluster.ts'
 import { freePorts } from './free-port.ts'
 import { openGatewayAccount } from './gateway-account.ts'
-import { type GatewayControl, type GatewayProcess, startGatewayProcess } from './gateway-process.ts'
-import { type IdentityProvider, startIdentityProvider } from './identity-provider.ts'
+import {
+  type GatewayControl,
+  type GatewayProcess,
+  gatewayUrl,
+  PROVIDER_NAME,
+  startGatewayProcess,
+} from './gateway-process.ts'
+import {
+  type GatewayClient,
+  type IdentityProvider,
+  startIdentityProvider,
+} from './identity-provider.ts'
 import { createPeople, type Person } from './people.ts'
 import { programFile } from './program-file.ts'
 import type { KubectlOptions } from './run-kubectl.ts'
@@ -111,7 +122,13 @@ async function bringUp(
 
   checkpoint('Starting the identity provider')
   const people = createPeople()
-  const provider = await openProvider(options, folder, authority, people)
+  const [gatewayPort = 0, metricsPort = 0] = await freePorts(2)
+  const client: GatewayClient = {
+    secret: randomBytes(32).toString('base64url'),
+    redirectUri: `${gatewayUrl(gatewayPort)}/podgate/sign-in/callback`,
+    backchannelLogoutUri: `${gatewayUrl(gatewayPort)}/podgate/sign-in/logout/${PROVIDER_NAME}`,
+  }
+  const provider = await openProvider(options, folder, authority, people, client)
   closers.push(() => provider.close())
 
   checkpoint('Installing Podgate and the demo shop')
@@ -132,6 +149,8 @@ async function bringUp(
     provider,
     admin,
     onError,
+    ports: { gateway: gatewayPort, metrics: metricsPort },
+    clientSecret: client.secret,
   })
   closers.push(gateway.closeAll)
 
@@ -157,8 +176,11 @@ async function openProvider(
   folder: SandboxFolder,
   authority: KeyPair,
   people: readonly Person[],
+  gateway: GatewayClient,
 ): Promise<IdentityProvider> {
-  const passwords = Object.fromEntries(people.map(({ name, password }) => [name, password]))
+  const passwords = Object.fromEntries(
+    people.map(({ name, password, codeSecret }) => [name, { password, codeSecret }]),
+  )
   await writeFile(folder.passwords, `${JSON.stringify(passwords, null, 2)}\n`, { mode: 0o600 })
   const pair = await issueCertificate(authority, {
     commonName: 'Podgate sandbox identity provider',
@@ -169,6 +191,8 @@ async function openProvider(
     people,
     certificate: pair.certificate,
     privateKey: pair.privateKey,
+    gateway,
+    authority: authority.certificate,
     ...(options.idTokenSeconds === undefined ? {} : { idTokenSeconds: options.idTokenSeconds }),
     ...(options.onError === undefined ? {} : { onError: options.onError }),
   })
@@ -196,6 +220,8 @@ interface GatewayParts {
   provider: IdentityProvider
   admin: KubectlOptions
   onError: (message: string) => void
+  ports: { gateway: number; metrics: number }
+  clientSecret: string
 }
 
 async function openGateway(
@@ -208,16 +234,18 @@ async function openGateway(
     onError: parts.onError,
   })
   try {
-    const [gatewayPort = 0, metricsPort = 0] = await freePorts(2)
     const gateway = await startGatewayProcess({
       stateDir: folder.gateway,
       program: programFile('podgate'),
       authority: parts.authority,
-      ports: { gateway: gatewayPort, metrics: metricsPort },
+      ports: parts.ports,
       kubeconfig: account.kubeconfig,
       clusterName: parts.options.name ?? 'sandbox',
       mongodb: { uri: mongo.uri, database: DATABASE },
-      oidc: { issuer: provider.issuer, caFile: folder.authority },
+      oidc: { issuer: provider.issuer, caFile: folder.authority, secret: parts.clientSecret },
+      tokenSeconds: parts.options.idTokenSeconds,
+      // Who records every request wants every line.
+      logLevel: parts.options.audit === true ? 'debug' : undefined,
       onUnexpectedEnd: parts.onError,
     })
     return {

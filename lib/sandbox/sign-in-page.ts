@@ -1,35 +1,53 @@
 /**
- * The pages of the sandbox's identity provider: name and password, then consent.
+ * The pages of the sandbox's identity provider: name and password, a one-time code where the
+ * client asks for a second factor, then consent.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { Interaction, Provider } from 'oidc-provider'
 
+import type { CodeCheck } from './one-time-code.ts'
+import { alertOf, escapeHtml, sendPage } from './page.ts'
 import { findPerson, type Person } from './people.ts'
 
 const MAX_FORM_BYTES = 16 * 1024
 
 export const SIGN_IN_PATH = '/sign-in/'
+/** The authentication context class of a sign-in with password and one-time code. */
+export const MFA = 'urn:podgate:mfa'
+
+export interface SignInDesk {
+  provider: Provider
+  people: readonly Person[]
+  isDisabled(name: string): boolean
+  codes: CodeCheck
+}
+
+export function asksForSecondFactor(params: { acr_values?: string }): boolean {
+  return params.acr_values?.split(' ').includes(MFA) === true
+}
 
 export async function handleSignIn(
-  provider: Provider,
-  people: readonly Person[],
+  desk: SignInDesk,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const { provider } = desk
   const interaction = await provider.interactionDetails(request, response)
+  const isLogin = interaction.prompt.name === 'login'
   if (request.method !== 'POST') {
-    sendPage(response, 200, pageOf(interaction))
+    if (isLogin) sendLoginPage(response, interaction)
+    else sendConsentPage(response, interaction)
     return
   }
   const form = await readForm(request)
-  if (interaction.prompt.name === 'login') {
-    const person = findPerson(people, form.get('name') ?? '', form.get('password') ?? '')
-    if (person === undefined) {
-      sendPage(response, 401, loginPage('This name and password do not belong together.'))
+  if (isLogin) {
+    const login = logIn(desk, interaction, form)
+    if (typeof login === 'string') {
+      sendLoginPage(response, interaction, { name: form.get('name') ?? '', problem: login })
       return
     }
-    await provider.interactionFinished(request, response, { login: { accountId: person.name } })
+    await provider.interactionFinished(request, response, { login })
     return
   }
   if (form.get('consent') !== 'yes') {
@@ -39,6 +57,26 @@ export async function handleSignIn(
   }
   const grantId = await grant(provider, interaction)
   await provider.interactionFinished(request, response, { consent: { grantId } })
+}
+
+/** The sign-in, or why there is none. Does not tell which of the answers was wrong. */
+function logIn(
+  desk: SignInDesk,
+  { params }: Interaction,
+  form: URLSearchParams,
+): { accountId: string; amr: string[]; acr?: string } | string {
+  const withCode = asksForSecondFactor(params)
+  const person = findPerson(desk.people, form.get('name') ?? '', form.get('password') ?? '')
+  const code = (form.get('code') ?? '').replaceAll(' ', '')
+  if (person === undefined || (withCode && !desk.codes.spend(person, code))) {
+    return withCode
+      ? 'This name, password and one-time code do not belong together. Each code is good for one use.'
+      : 'This name and password do not belong together.'
+  }
+  if (desk.isDisabled(person.name)) return 'This account is disabled.'
+  return withCode
+    ? { accountId: person.name, amr: ['pwd', 'otp'], acr: MFA }
+    : { accountId: person.name, amr: ['pwd'] }
 }
 
 async function grant(provider: Provider, interaction: Interaction): Promise<string> {
@@ -65,48 +103,40 @@ async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
   return new URLSearchParams(Buffer.concat(chunks).toString('utf8'))
 }
 
-function pageOf(interaction: Interaction): string {
-  return interaction.prompt.name === 'login'
-    ? loginPage()
-    : consentPage(interaction.session?.accountId ?? '', interaction.params.client_id)
-}
-
-function loginPage(problem?: string): string {
-  return `<h1>Sign in</h1>
-${problem === undefined ? '' : `<p role="alert">${escapeHtml(problem)}</p>`}
+function sendLoginPage(
+  response: ServerResponse,
+  { params }: Interaction,
+  failed?: { name: string; problem: string },
+): void {
+  const name = failed?.name ?? params.login_hint ?? ''
+  const code = `<label>One-time code
+<input name="code" autocomplete="one-time-code" inputmode="numeric" aria-describedby="app" required></label>
+<p class="hint" id="app">Six digits from your authenticator app.</p>`
+  sendPage(
+    response,
+    failed === undefined ? 200 : 401,
+    'Sign in',
+    `${alertOf(failed?.problem)}
 <form method="post">
-<p><label>Name <input name="name" autocomplete="username" required autofocus></label></p>
-<p><label>Password <input name="password" type="password" autocomplete="current-password" required></label></p>
-<p><button>Sign in</button></p>
-</form>`
+<label>Name <input name="name" autocomplete="username" autocapitalize="none" spellcheck="false"
+ value="${escapeHtml(name)}" required autofocus></label>
+<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+${asksForSecondFactor(params) ? code : ''}
+<button>Sign in</button>
+</form>`,
+  )
 }
 
-function consentPage(name: string, client: string): string {
-  return `<h1>Let ${escapeHtml(client)} act for you?</h1>
-<p>You are ${escapeHtml(name)}. ${escapeHtml(client)} learns your name and groups, and stays signed in.</p>
+function sendConsentPage(response: ServerResponse, { session, params }: Interaction): void {
+  const client = escapeHtml(params.client_id)
+  const stays = params.scope?.split(' ').includes('offline_access') === true
+  sendPage(
+    response,
+    200,
+    `Let ${params.client_id} act for you?`,
+    `<p>You are <strong>${escapeHtml(session?.accountId ?? '')}</strong>. ${client} learns your name and groups${stays ? ', and stays signed in' : ''}.</p>
 <form method="post">
-<p><button name="consent" value="yes">Allow</button> <button name="consent" value="no">Refuse</button></p>
-</form>`
-}
-
-export function sendPage(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, {
-    'content-type': 'text/html; charset=utf-8',
-    'cache-control': 'no-store',
-    // No form-action: browsers apply it to the redirect that follows, which leaves for the client.
-    'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
-    'x-content-type-options': 'nosniff',
-    'referrer-policy': 'no-referrer',
-  })
-  response.end(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Podgate sandbox</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body>
-${body}
-</body></html>
-`)
-}
-
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/gu, (character) => `&#${character.codePointAt(0)};`)
+<button name="consent" value="yes">Allow</button> <button class="second" name="consent" value="no">Refuse</button>
+</form>`,
+  )
 }

@@ -14,7 +14,8 @@ import {
   randomState,
 } from 'openid-client'
 
-import { createHttpsFetch, type HttpsFetch } from '../cli/https-fetch.ts'
+import { openGatewayOAuth, type GatewayAddress } from '../cli/sign-in/gateway-oauth.ts'
+import { createHttpsFetch, type HttpsFetch } from '../https/https-fetch.ts'
 import { writeTokens } from '../cli/token-cache.ts'
 import { CLIENT_ID, SCOPES } from './identity-provider.ts'
 
@@ -48,7 +49,7 @@ export async function signIn(options: SignInOptions): Promise<void> {
     code_challenge_method: 'S256',
     state,
   })
-  const end = await browse(start, fetch, options)
+  const end = await browse(start, REDIRECT_URI, fetch, options)
   const tokens = await authorizationCodeGrant(config, end, {
     pkceCodeVerifier: verifier,
     expectedState: state,
@@ -61,14 +62,50 @@ export async function signIn(options: SignInOptions): Promise<void> {
   await writeTokens(options.cacheFile, {
     issuer: options.issuer,
     clientId: CLIENT_ID,
-    idToken,
+    token: idToken,
     refreshToken,
     expiresAt: (tokens.claims()?.exp ?? 0) * 1000,
   })
 }
 
+export interface GatewaySignInOptions {
+  address: GatewayAddress
+  /** The provider behind it, for words. */
+  issuer: string
+  name: string
+  password: string
+  cacheFile: string
+}
+
+/** The same at the gateway, which sends the browser on to the provider. */
+export async function signInAtGateway(options: GatewaySignInOptions): Promise<void> {
+  const { address, cacheFile } = options
+  const oauth = await openGatewayOAuth(address, {})
+  const verifier = randomPKCECodeVerifier()
+  const state = randomState()
+  const redirectUri = 'http://127.0.0.1:9/callback'
+  const start = buildAuthorizationUrl(oauth.config, {
+    redirect_uri: redirectUri,
+    code_challenge: await calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+    state,
+  })
+  const fetch = createHttpsFetch(address.ca === undefined ? {} : { ca: address.ca })
+  const end = await browse(start, redirectUri, fetch, options)
+  const answer = await authorizationCodeGrant(oauth.config, end, {
+    pkceCodeVerifier: verifier,
+    expectedState: state,
+  })
+  await writeTokens(cacheFile, oauth.tokensOf(answer))
+}
+
 /** Follows redirects and fills in the forms until the provider sends the browser back to us. */
-async function browse(start: URL, fetch: HttpsFetch, options: SignInOptions): Promise<URL> {
+async function browse(
+  start: URL,
+  redirectUri: string,
+  fetch: HttpsFetch,
+  options: Pick<SignInOptions, 'issuer' | 'name' | 'password'>,
+): Promise<URL> {
   const cookies = new Map<string, string>()
   let url = start
   let form: URLSearchParams | undefined
@@ -86,7 +123,7 @@ async function browse(start: URL, fetch: HttpsFetch, options: SignInOptions): Pr
     if (location !== null) {
       url = new URL(location, url)
       form = undefined
-      if (url.href.startsWith(REDIRECT_URI)) return url
+      if (url.href.startsWith(redirectUri)) return url
       continue
     }
     const page = await answer.text()

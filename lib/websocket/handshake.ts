@@ -10,13 +10,10 @@ import type { AcceptLimits } from './constants.ts'
 /** `ws` destroys a socket this long after its close frame; our own timers and the dead-peer check are stricter. */
 const WS_CLOSE_TIMEOUT_MS = 24 * 3600 * 1000
 
-/** RFC 7230 token: what `ws` takes for a subprotocol. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-
 /** Missing in the types of `ws`. */
 type Options = ServerOptions & { closeTimeout: number }
 
-function serverOptions(limits: AcceptLimits, protocol: string): Options {
+function serverOptions(limits: AcceptLimits): Options {
   return {
     noServer: true,
     clientTracking: false,
@@ -26,8 +23,19 @@ function serverOptions(limits: AcceptLimits, protocol: string): Options {
     maxPayload: limits.maxMessageBytes,
     maxFragments: limits.maxFragments,
     maxBufferedChunks: limits.maxBufferedChunks,
-    handleProtocols: (offered) => offered.has(protocol) && protocol,
   }
+}
+
+/**
+ * `ws` refuses offers with a "/" in them, as the tunnel's name has, with one name twice or with an
+ * empty one, and that only now, when the pod has been dialled: so it never sees them.
+ *
+ * @returns whether the one that was chosen is among them; nothing is chosen where it is empty
+ */
+function takeOffer(request: IncomingMessage, protocol: string): boolean {
+  const offer = request.headers['sec-websocket-protocol'] ?? ''
+  delete request.headers['sec-websocket-protocol']
+  return protocol === '' || offer.split(',').some((name) => name.trim() === protocol)
 }
 
 /**
@@ -63,23 +71,18 @@ export function answerHandshake<Leg>(
       return
     }
     socket.once('close', onGone)
-    const server = new WebSocketServer(serverOptions(limits, protocol))
+    if (!takeOffer(request, protocol)) {
+      refuse('the subprotocol was not offered')
+      return
+    }
+    const server = new WebSocketServer(serverOptions(limits))
     server.on('wsClientError', (error) => refuse('the request is malformed', error))
-    // The tunnel's name holds a "/", and `ws` refuses whoever offers such a thing: it never sees it.
-    const hidesOffer = protocol !== '' && !TOKEN.test(protocol)
-    if (hidesOffer) {
-      delete request.headers['sec-websocket-protocol']
+    if (protocol !== '') {
       server.on('headers', (lines) => lines.push(`Sec-WebSocket-Protocol: ${protocol}`))
     }
     try {
       server.handleUpgrade(request, socket, head, (ws) => {
         socket.off('close', onGone)
-        if (!hidesOffer && ws.protocol !== protocol) {
-          ws.on('error', () => undefined)
-          ws.terminate()
-          refuse('the subprotocol was not offered')
-          return
-        }
         resolve(options.open(ws))
       })
     } catch (error) {

@@ -14,11 +14,12 @@ import { measureList } from './list.ts'
 import type { Findings } from './measurement.ts'
 import { measureMemory } from './memory.ts'
 import { openProfiler, type Profiler } from './profiler.ts'
+import { measureRevoke } from './revoke.ts'
 import { machine, table, verdict, writeJson } from './report.ts'
 
 const USAGE = `Usage: npm run bench -- [--only PART,...] [--rounds N] [--quick] [--json FILE] [--profile DIR]
 
-Parts: memory, echo, open, list, forward, text, maskedDigest, digest, copy, maskedCopy, random
+Parts: memory, echo, open, revoke, list, forward, text, maskedDigest, digest, copy, maskedCopy, random
   --rounds N     runs of bulk transfers (default 3); each goes all ways in turn
   --quick        a quarter of everything, in one round
   --json FILE    writes all figures
@@ -43,6 +44,7 @@ const MEASURE = {
   memory: async ({ bed, settings }: Run) => await measureMemory(bed, settings.quick ? 50 : 200),
   echo: async ({ bed, settings }: Run) => await measureEcho(bed, settings.quick ? 100 : 400),
   open: async ({ bed, settings }: Run) => await measureOpen(bed, settings.quick ? 15 : 60),
+  revoke: async ({ bed, settings }: Run) => await measureRevoke(bed, settings.quick ? 25 : 100),
   list: async ({ bed, settings }: Run) => await measureList(bed, settings.quick ? 15 : 50),
   forward: async ({ bed, bulk }: Run) => await measureForward(bed, bulk),
   text: async ({ bed, bulk }: Run) => await measureText(bed, bulk, 'text'),

@@ -15,6 +15,7 @@ export interface Bar {
   text: string
   value: number
   unit: string
+  bound: 'at least' | 'at most'
   limit: number
   passed: boolean
 }
@@ -25,11 +26,11 @@ export interface Findings {
 }
 
 export function atLeast(text: string, value: number, limit: number, unit = 'x'): Bar {
-  return { text, value, unit, limit, passed: value >= limit }
+  return { text, value, unit, bound: 'at least', limit, passed: value >= limit }
 }
 
 export function atMost(text: string, value: number, limit: number, unit = 'ms'): Bar {
-  return { text, value, unit, limit, passed: value <= limit }
+  return { text, value, unit, bound: 'at most', limit, passed: value <= limit }
 }
 
 /** Series of one part by way, made when first asked for. */

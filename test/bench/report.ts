@@ -53,8 +53,7 @@ export function table(all: readonly Series[]): string {
     .join('\n')
 }
 
-export function verdict({ text, value, unit, limit, passed }: Bar): string {
-  const bound = text.includes('above') ? 'at most' : 'at least'
+export function verdict({ text, value, unit, bound, limit, passed }: Bar): string {
   return `${passed ? 'pass' : 'FAIL'}  ${text}: ${value.toFixed(2)} ${unit} (${bound} ${limit} ${unit})`
 }
 

@@ -118,6 +118,11 @@ async function dial({ ports }: Forward, remote: number): Promise<Socket> {
   return socket
 }
 
+/** However it closes: `once` would reject for one that is reset. */
+async function closed(socket: Socket): Promise<void> {
+  if (!socket.closed) await new Promise<void>((resolve) => socket.once('close', () => resolve()))
+}
+
 /**
  * What comes back for `text`, as much of it as was sent. Our side ends when all is there: the node
  * gives a pod one second more once a client has half-closed (containerd, sandbox portforward).
@@ -133,7 +138,7 @@ async function exchange(started: Forward, text: string | Buffer, remote = ECHO):
     if (bytes >= wanted) socket.end()
   })
   socket.write(text)
-  await once(socket, 'close')
+  await closed(socket)
   return Buffer.concat(chunks)
 }
 
@@ -224,7 +229,7 @@ describe.each(['WebSocket', 'SPDY'])('over %s', (wire) => {
       const unread = await dial(started, port)
       for (let piece = 0; piece < 20; piece += 1) unread.write(Buffer.alloc(4096))
       unread.resume()
-      await once(unread, 'close')
+      await closed(unread)
     }
     for (let n = 0; n < 10; n += 1) {
       const next = await dial(started, ECHO)
@@ -302,7 +307,7 @@ it('a restart of the API server resets what is open, and the session goes on', a
   const open = await dial(started, ECHO)
   open.write('before')
   expect(await heard(open)).toBe('before')
-  const cut = once(open, 'close')
+  const cut = closed(open)
   await shop.sandbox.cluster.restartApiServer?.()
   await cut
   const next = await dial(started, ECHO)

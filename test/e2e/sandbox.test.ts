@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 
 import { listInstances, nodeNetworkOf } from '../../lib/cluster/instance.ts'
+import { CLIENT_ID, issuerOf } from '../../lib/cli/sign-in/gateway-oauth.ts'
 import { readTokens, writeTokens } from '../../lib/cli/token-cache.ts'
 import type { SandboxJson } from '../../lib/sandbox/sandbox-json.ts'
 
@@ -173,7 +174,7 @@ describe('a sandbox', () => {
 
   it('renews an ended sign-in by itself, in the middle of a command', async () => {
     const file = join(shared.root, 'tokens', 'ana.json')
-    const before = await readTokens(file, shared.json.oidc.issuer, 'podgate')
+    const before = await readTokens(file, issuerOf(shared.json.gateway.url), CLIENT_ID)
     if (before === undefined) throw new Error('ana is not signed in')
     await writeTokens(file, { ...before, expiresAt: Date.now() - 1 })
     const { code, stderr } = await kubectl(shared, shared.json.users.ana.kubeconfig, [
@@ -181,7 +182,7 @@ describe('a sandbox', () => {
       'pods',
     ])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    const after = await readTokens(file, shared.json.oidc.issuer, 'podgate')
+    const after = await readTokens(file, issuerOf(shared.json.gateway.url), CLIENT_ID)
     expect(after?.refreshToken).not.toBe(before.refreshToken)
   })
 
@@ -290,20 +291,20 @@ function stop(name: string): Promise<Run> {
   return run(process.execPath, [MAIN, 'sandbox', '--stop', ...flagsOf(name)])
 }
 
-/** ana of the other sandbox has a good token, of a provider this gateway does not know. */
+/** ana of the other sandbox has a good token, of a gateway that is not this one. */
 async function expectStranger(other: Started): Promise<void> {
   const file = join(other.root, 'tokens', 'ana.json')
-  const tokens = await readTokens(file, other.json.oidc.issuer, 'podgate')
+  const tokens = await readTokens(file, issuerOf(other.json.gateway.url), CLIENT_ID)
   const { code, stderr } = await kubectl(shared, '/dev/null', [
     `--server=${shared.json.gateway.url}`,
     `--certificate-authority=${shared.json.gateway.caFile}`,
-    `--token=${tokens?.idToken ?? ''}`,
+    `--token=${tokens?.token ?? ''}`,
     'get',
     '--raw',
     '/api/v1/namespaces/shop/pods',
   ])
   expect(code).toBe(1)
-  expect(stderr).toMatch(/You must be logged in to the server \(.*PODGATE-1403/u)
+  expect(stderr).toMatch(/You must be logged in to the server \(.*PODGATE-1451/u)
 }
 
 function recordsOf(root: string): { index: number }[] {

@@ -3,11 +3,11 @@
  * part of the decision that was made then.
  */
 import type { User } from '../../identity/user.ts'
-import { impersonationHeaders } from '../../kube/impersonate.ts'
 import { containerFacts, readPod, type PodObject } from '../../kube/pod.ts'
 import type { SessionDocument } from '../../recording/session-document.ts'
 import { containerAccess, type Access, type ContainerAccess } from '../access.ts'
 import type { SessionAsk, SessionDeps } from '../conduct-session.ts'
+import { identityOf } from '../identity-of.ts'
 import { podChanged } from '../messages.ts'
 import { ephemeralFacts, isDebugPod, podDebugFacts } from './debug-facts.ts'
 import type { SpecPod } from './pod-spec.ts'
@@ -49,7 +49,7 @@ export async function attachAccess(
   user: User,
   target: ContainerAccess,
 ): Promise<AttachAsk> {
-  const identity = impersonationHeaders(user)
+  const identity = identityOf(user)
   const pod: SpecPod & PodObject = await readPod(client, identity, target.namespace, target.pod)
   const { container, podUID } = containerFacts(pod, target.container)
   const { spec } = pod

@@ -9,10 +9,10 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { UpstreamStatusError } from '../../kube/api-client.ts'
 import { dryRun, writeObject, type ObjectWrite } from '../../kube/dry-run.ts'
-import { impersonationHeaders } from '../../kube/impersonate.ts'
 import type { SessionEnd } from '../../recording/session-document.ts'
 import type { Access } from '../access.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from '../conduct-session.ts'
+import { identityOf } from '../identity-of.ts'
 import { passThrough } from '../passthrough.ts'
 import { clientOf } from '../serve-stream.ts'
 import {
@@ -64,6 +64,7 @@ async function conduct(
   const run = async (opened: OpenedSession): Promise<SessionEnd> => {
     await recordDebug(opened, podEvent(pod))
     const headers = { ...agentHeaders(request), ...opened.marked }
+    deps.stop.throwIfAborted()
     const made = await writeObject<SpecPod>(deps.client, { ...write, headers })
     send = () => sendJson(response, made.code, made.object, made.warning)
     const { name, uid } = made.object.metadata
@@ -91,7 +92,7 @@ export async function serveCreatePod(
 ): Promise<void> {
   const { info, user, request, response } = incoming
   const { isDryRun, query } = parseWriteQuery(info.query)
-  const identity = impersonationHeaders(user)
+  const identity = identityOf(user)
   const body = await readWholeBody(request)
   const pass = async (): Promise<void> =>
     await passThrough(deps.client, info, identity, request, response, body)

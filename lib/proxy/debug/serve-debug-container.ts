@@ -9,10 +9,10 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { isUpstreamCode, UpstreamStatusError } from '../../kube/api-client.ts'
 import { writeObject, type ObjectWrite, type WrittenObject } from '../../kube/dry-run.ts'
-import { SESSION_EXTRA, impersonationHeaders } from '../../kube/impersonate.ts'
 import type { SessionEnd } from '../../recording/session-document.ts'
 import type { Access } from '../access.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from '../conduct-session.ts'
+import { identityOf } from '../identity-of.ts'
 import { podChanged } from '../messages.ts'
 import { newSessionId } from '../session-id.ts'
 import { clientOf } from '../serve-stream.ts'
@@ -160,13 +160,12 @@ async function conduct(
 async function answer(deps: SessionDeps, incoming: WriteRequest, target: PodName): Promise<Reply> {
   const { info, user, request } = incoming
   const { isDryRun, query } = parseWriteQuery(info.query)
-  const mark = { [SESSION_EXTRA]: [newSessionId(Date.now())] }
   const write: ObjectWrite = {
     method: info.method === 'PUT' ? 'PUT' : 'PATCH',
     path: info.path,
     query,
     // The admission guard asks for the mark also where nothing is done.
-    headers: { ...agentHeaders(request), ...impersonationHeaders({ ...user, extra: mark }) },
+    headers: { ...agentHeaders(request), ...identityOf(user, newSessionId(Date.now())) },
     body: await readWholeBody(request),
     contentType: request.headers['content-type'],
   }

@@ -9,7 +9,11 @@ import { fileURLToPath } from 'node:url'
 
 import { parseAllDocuments } from 'yaml'
 
-import { startControlPlane, type ControlPlane } from '../../../lib/cluster/control-plane.ts'
+import {
+  startControlPlane,
+  type ControlPlane,
+  type ControlPlaneOptions,
+} from '../../../lib/cluster/control-plane.ts'
 import type { Status } from '../../../lib/errors/status.ts'
 import {
   createApiClient,
@@ -127,7 +131,9 @@ async function send(
   return await outcomeOf(client.request<KubeObject>(method, path, all))
 }
 
-export async function startApi(options: { controllerManager?: boolean } = {}): Promise<Api> {
+export async function startApi(
+  options: Pick<ControlPlaneOptions, 'apiServer' | 'controllerManager'> = {},
+): Promise<Api> {
   const stateDir = mkdtempSync(join(tmpdir(), 'podgate-admission-'))
   const controlPlane = await startControlPlane({ ...options, name: 'admission', stateDir })
   const endpoint = await loadEndpoint({ kubeconfig: controlPlane.adminKubeconfig })

@@ -41,11 +41,52 @@ describe.each(KINDS)('$kind', ({ kind, path }) => {
       field: 'spec.masking',
       message: 'a Deny policy lets nothing through, so it has nothing to mask',
     },
+    {
+      name: 'a Deny that demands a sign-in',
+      spec: { effect: 'Deny', signIn: { maxAge: '15m' } },
+      field: 'spec.signIn',
+      message: 'a Deny policy lets nothing through, so it cannot demand a sign-in',
+    },
+    {
+      name: 'a sign-in of which nothing is demanded',
+      spec: { signIn: {} },
+      field: 'spec.signIn',
+      message: 'name maxAge, acr or amr, or leave out signIn',
+    },
+    {
+      name: 'a sign-in younger than a minute',
+      spec: { signIn: { maxAge: '30s' } },
+      field: 'spec.signIn.maxAge',
+      message: 'maxAge is between 1m and 24h',
+    },
+    {
+      name: 'a sign-in of last week',
+      spec: { signIn: { maxAge: '168h' } },
+      field: 'spec.signIn.maxAge',
+      message: 'maxAge is between 1m and 24h',
+    },
+    { name: 'an age in words', spec: { signIn: { maxAge: 'soon' } }, field: 'spec.signIn.maxAge' },
+    { name: 'no class at all', spec: { signIn: { acr: [] } }, field: 'spec.signIn.acr' },
+    {
+      name: 'a class that no command line can hold',
+      spec: { signIn: { acr: ['a\u001b[2J'] } },
+      field: 'spec.signIn.acr[0]',
+    },
+    {
+      name: 'a method of two words',
+      spec: { signIn: { amr: ['one two'] } },
+      field: 'spec.signIn.amr[0]',
+    },
+    {
+      name: 'a method twice',
+      spec: { signIn: { amr: ['otp', 'otp'] } },
+      field: 'spec.signIn.amr[1]',
+    },
     { name: 'another effect', spec: { effect: 'Audit' }, field: 'spec.effect' },
     { name: 'no subjects', spec: { subjects: [] }, field: 'spec.subjects' },
     {
       name: 'a kind of subject that is not there yet',
-      spec: { subjects: [{ kind: 'ServiceAccount', name: 'x' }] },
+      spec: { subjects: [{ kind: 'Robot', name: 'x' }] },
       field: 'spec.subjects[0].kind',
     },
     {
@@ -243,7 +284,14 @@ describe.each(KINDS)('$kind', ({ kind, path }) => {
   it('takes everything that it knows', async () => {
     const outcome = await tryPolicy(api, kind, path, {
       effect: 'Allow',
-      subjects: [...SUBJECTS, { kind: 'User', name: 'ana@corp' }],
+      subjects: [
+        ...SUBJECTS,
+        { kind: 'User', name: 'ana@corp' },
+        // As it was written before there was a kind for it.
+        { kind: 'User', name: 'system:serviceaccount:ci:robot' },
+        { kind: 'ServiceAccount', name: 'robot', namespace: 'ci' },
+        { kind: 'ServiceAccount', name: 'robot', namespace: 'shop' },
+      ],
       match: {
         operations: ['Exec', 'Attach'],
         podSelector: {

@@ -2,6 +2,7 @@
  * Everything as it is installed, in a real API server, and people with real tokens to try it with:
  * ana may exec by RBAC, oncall may approve, helper may impersonate people.
  */
+import type { ControlPlaneOptions } from '../../../lib/cluster/control-plane.ts'
 import {
   installResources,
   manifests,
@@ -88,8 +89,14 @@ export interface Shipped {
   helperToken: string
 }
 
-export async function startShipped(): Promise<Shipped> {
-  const api = await startApi({ controllerManager: true })
+export interface ShippedOptions extends Pick<ControlPlaneOptions, 'apiServer'> {
+  /** Takes the place of an object of charts/podgate/files. */
+  change?: (object: KubeObject) => KubeObject
+}
+
+export async function startShipped(options: ShippedOptions = {}): Promise<Shipped> {
+  const { change = (object) => object, ...where } = options
+  const api = await startApi({ controllerManager: true, ...where })
   await installResources(api)
   await api.create(namespaceNamed('shop'))
   await api.create(namespaceNamed('open', { 'podgate.dev/guard': 'disabled' }))
@@ -97,7 +104,7 @@ export async function startShipped(): Promise<Shipped> {
   // Before the guard, which lets nobody fetch these any more.
   const anaToken = await tokenOf(api, 'shop', 'ana')
   const helperToken = await tokenOf(api, 'shop', 'helper')
-  for (const object of manifests('charts/podgate/files')) await api.create(object)
+  for (const object of manifests('charts/podgate/files')) await api.create(change(object))
   const gatewayToken = await tokenOf(api, 'podgate-system', 'podgate')
   const probe = requestNamed('probe')
   await until('the policies hold', async () => {

@@ -185,7 +185,7 @@ describe('what goes wrong is said in words, with its own code', () => {
     )
     expect(await list()).toMatchObject({
       code: 1,
-      err: 'error: proxy-url socks5://127.0.0.1:1 of the kubeconfig is not supported; only http:// and https:// proxies are\n',
+      err: 'error: proxy-url of the kubeconfig is socks5://127.0.0.1:1, which is not supported; only http:// and https:// proxies are\n',
     })
   })
 })

@@ -337,8 +337,11 @@ describe('kubectl podgate replay', () => {
 describe('kubectl podgate without a server', () => {
   it.each([
     { args: ['version'], want: /^podgate \d+\.\d+\.\d+\n$/ },
-    { args: ['help'], want: /^kubectl podgate: what went through the gateway\n/ },
-    { args: [], want: /^kubectl podgate: what went through the gateway\n/ },
+    {
+      args: ['help'],
+      want: /^kubectl podgate: sign in at the gateway, and see what went through it\n/,
+    },
+    { args: [], want: /^kubectl podgate: sign in at the gateway, and see what went through it\n/ },
     { args: ['sessions', '--help'], want: /^kubectl podgate sessions: recorded sessions/ },
     { args: ['replay', '-h'], want: /^kubectl podgate replay: show a session/ },
   ])('$args', async ({ args, want }) => {

@@ -11,9 +11,9 @@ import { GatewayError } from '../../../lib/errors/gateway-error.ts'
 import { openRecording, type Recording } from '../../../lib/recording/recorder.ts'
 import type { SessionStart } from '../../../lib/recording/session-document.ts'
 import { createMemoryStore } from '../../fakes/memory-store.ts'
+import { startRevoking } from '../../fakes/revoking.ts'
+import { ISSUER, userNamed } from '../../fakes/user.ts'
 import { createWorkplace, type Ended, type Workplace } from './run-program.ts'
-
-const ISSUER = 'https://idp'
 
 let server: Server
 let place: Workplace
@@ -70,15 +70,19 @@ beforeAll(async () => {
   running = await openRecording(store, start('s-bo-1', 'bo', 5), hooks)
   running.append({ kind: 'stdout', atMs: 1, data: Buffer.from('so far\n') })
 
+  const revoking = await startRevoking(new AbortController().signal)
   const app = createConsole({
     store,
     authenticate: (request) => {
       const username = /^Bearer (\w+)$/.exec(request.headers.authorization ?? '')?.[1]
       if (username === undefined) throw new GatewayError('Unauthorized', 'who are you?')
       const groups = username === 'dpo' ? ['privacy'] : ['dev']
-      return Promise.resolve({ username, groups, extra: {}, expiresAt: Infinity, issuer: ISSUER })
+      return Promise.resolve(userNamed(username, { groups }))
     },
     auditorGroups: ['privacy'],
+    adminGroups: ['platform'],
+    ...revoking,
+    watch: revoking.revocations.watch,
   })
   const ca = await createAuthority('gateway')
   caData = Buffer.from(ca.certificate).toString('base64')

@@ -13,11 +13,11 @@ import { sessionDocument } from '../../../lib/recording/session-document.ts'
 import { endFrame } from '../../conformance/store-suite.ts'
 import { createMemoryStore, type MemoryStore } from '../../fakes/memory-store.ts'
 import { sessionStart } from '../../fakes/session-start.ts'
-
-const ISSUER = 'https://idp.test'
+import { type Revoking, startRevoking } from '../../fakes/revoking.ts'
+import { ISSUER, userNamed } from '../../fakes/user.ts'
 
 function user(username: string, groups: string[], issuer = ISSUER): User {
-  return { username, groups, issuer, extra: {}, expiresAt: 0 }
+  return userNamed(username, { groups, issuer })
 }
 
 const USERS = new Map<string, User>([
@@ -30,6 +30,7 @@ const USERS = new Map<string, User>([
 let store: MemoryStore
 let server: Server
 let fetched: number
+let revoking: Revoking
 
 beforeEach(async () => {
   store = createMemoryStore()
@@ -41,6 +42,7 @@ beforeEach(async () => {
       return await store.getFrame(session, seq)
     },
   }
+  revoking = await startRevoking(new AbortController().signal)
   const app = createConsole({
     store: counting,
     authenticate: async (request) => {
@@ -51,6 +53,9 @@ beforeEach(async () => {
       return known
     },
     auditorGroups: ['privacy'],
+    adminGroups: ['platform'],
+    ...revoking,
+    watch: revoking.revocations.watch,
   })
   server = createServer((request, response) => {
     app(request, response)
@@ -284,6 +289,23 @@ describe('the frames of a session', () => {
     const response = await open('sessions/s-1/frames')
     response.destroy()
     expect((await get('sessions/s-1')).code).toBe(200)
+    expect(fetched).toBeLessThan(60)
+  })
+
+  it('end when whoever reads them is revoked, in a broken connection', async () => {
+    await putSession('s-1')
+    const data = randomBytes(256 * 1024)
+    await putFrames(
+      's-1',
+      Array.from({ length: 60 }, () => [{ kind: 'stdout' as const, atMs: 1, data }]),
+    )
+    const response = await open('sessions/s-1/frames')
+    const target = { kind: 'User', username: 'ana' } as const
+    await revoking.revoker.revoke({ target, block: true, by: 'bo', reason: 'left' })
+    await expect(async () => {
+      for await (const chunk of response as AsyncIterable<Buffer>)
+        expect(chunk.length).toBeGreaterThan(0)
+    }).rejects.toMatchObject({ code: 'ECONNRESET' })
     expect(fetched).toBeLessThan(60)
   })
 

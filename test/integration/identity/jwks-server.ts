@@ -17,6 +17,8 @@ export interface JwksServer {
   fetches: { discovery: number; keys: number }
   /** Answers nothing but 503 while true. */
   isDown: boolean
+  /** Takes requests and does not answer while true. */
+  isSilent: boolean
   /** What the metadata says; undefined for the truth. */
   metadata: Record<string, unknown> | undefined
   close(): Promise<void>
@@ -25,11 +27,37 @@ export interface JwksServer {
 export interface SigningKey {
   privateKey: CryptoKey
   publicJwk: JWK
+  privateJwk: JWK
 }
 
 export async function createKey(alg: string, kid: string): Promise<SigningKey> {
-  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
-  return { privateKey, publicJwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' } }
+  return await exported(await generateKeyPair(alg, { extractable: true }), alg, kid)
+}
+
+/** Of 1,024 bits, as no library makes them any more. */
+export async function createShortRsaKey(kid: string): Promise<SigningKey> {
+  const algorithm = {
+    name: 'RSASSA-PKCS1-v1_5',
+    hash: 'SHA-256',
+    modulusLength: 1024,
+    publicExponent: new Uint8Array([1, 0, 1]),
+  }
+  const pair = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  return await exported(pair, 'RS256', kid)
+}
+
+async function exported(
+  { privateKey, publicKey }: { privateKey: CryptoKey; publicKey: CryptoKey },
+  alg: string,
+  kid: string,
+): Promise<SigningKey> {
+  const [publicJwk, privateJwk] = await Promise.all([exportJWK(publicKey), exportJWK(privateKey)])
+  const about = { kid, alg, use: 'sig' }
+  return {
+    privateKey,
+    publicJwk: { ...publicJwk, ...about },
+    privateJwk: { ...privateJwk, ...about },
+  }
 }
 
 export async function startJwksServer(): Promise<JwksServer> {
@@ -55,6 +83,7 @@ export async function startJwksServer(): Promise<JwksServer> {
     keys: [],
     fetches: { discovery: 0, keys: 0 },
     isDown: false,
+    isSilent: false,
     metadata: undefined,
     close: async () => {
       server.closeAllConnections()
@@ -69,6 +98,7 @@ export async function startJwksServer(): Promise<JwksServer> {
     }
     const isDiscovery = request.url === '/.well-known/openid-configuration'
     state.fetches[isDiscovery ? 'discovery' : 'keys'] += 1
+    if (state.isSilent) return
     const truth = { issuer: state.issuer, jwks_uri: `${state.issuer}/keys` }
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(JSON.stringify(isDiscovery ? (state.metadata ?? truth) : { keys: state.keys }))

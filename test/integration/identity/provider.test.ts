@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { decodeJwt } from 'jose'
 
-import { createHttpsFetch } from '../../../lib/cli/https-fetch.ts'
+import { createHttpsFetch } from '../../../lib/https/https-fetch.ts'
 import { type CachedTokens, readTokens, writeTokens } from '../../../lib/cli/token-cache.ts'
 import { createAuthority, issueCertificate, type KeyPair } from '../../../lib/cluster/pki.ts'
 import { GatewayError } from '../../../lib/errors/gateway-error.ts'
@@ -131,15 +131,15 @@ describe("the sandbox's provider", () => {
     'signs %s in with their password, of the groups %j',
     async (name, groups) => {
       const { tokens } = await signedIn(name)
-      expect(await authenticate(tokens.idToken)).toBe(`${name} of ${groups.join()}`)
-      const { exp = 0, iat = 0, aud } = decodeJwt(tokens.idToken)
+      expect(await authenticate(tokens.token)).toBe(`${name} of ${groups.join()}`)
+      const { exp = 0, iat = 0, aud } = decodeJwt(tokens.token)
       expect({ lifeSeconds: exp - iat, aud }).toEqual({ lifeSeconds: 600, aud: 'podgate' })
     },
   )
 
   it('gives a token that another audience does not take', async () => {
     const { tokens } = await signedIn('ana')
-    expect(await authenticate(tokens.idToken, 'another')).toBe('Unauthorized 1407')
+    expect(await authenticate(tokens.token, 'another')).toBe('Unauthorized 1407')
   })
 
   it.each<[string, string, () => string]>([
@@ -216,7 +216,7 @@ describe('the credential plugin', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(JSON.parse(stdout)).toMatchObject({
       kind: 'ExecCredential',
-      status: { token: tokens.idToken },
+      status: { token: tokens.token },
     })
   })
 
@@ -231,7 +231,7 @@ describe('the credential plugin', () => {
     const renewed = await tokensIn(cacheFile)
     // A second renewal with the same refresh token would have ended the sign-in.
     expect(renewed.refreshToken).not.toBe(tokens.refreshToken)
-    expect(await authenticate(renewed.idToken)).toBe('ana of dev')
+    expect(await authenticate(renewed.token)).toBe('ana of dev')
     await writeTokens(cacheFile, { ...renewed, expiresAt: Date.now() - 1 })
     expect((await credential(cacheFile)).code).toBe(0)
     const left = (await readdir(folder)).filter((name) => name.startsWith('ana'))
@@ -273,17 +273,17 @@ describe('a provider that changes its keys', () => {
       { now: () => nowMs },
       { maxCachedMs: 1_000 },
     )
-    await authenticator.authenticate(`Bearer ${tokens.idToken}`)
+    await authenticator.authenticate(`Bearer ${tokens.token}`)
     const port = Number(new URL(provider.issuer).port)
     await provider.close()
     provider = await start(port)
     await writeTokens(cacheFile, { ...tokens, expiresAt: 0 })
     expect((await credential(cacheFile)).code).toBe(0)
-    const { idToken } = await tokensIn(cacheFile)
+    const { token: idToken } = await tokensIn(cacheFile)
     nowMs += 31_000
     const user = await authenticator.authenticate(`Bearer ${idToken}`)
     expect(user.username).toBe('ana')
-    await expect(authenticator.authenticate(`Bearer ${tokens.idToken}`)).rejects.toMatchObject({
+    await expect(authenticator.authenticate(`Bearer ${tokens.token}`)).rejects.toMatchObject({
       id: 1404,
     })
     authenticator.close()

@@ -138,7 +138,9 @@ describe('a session', () => {
     const speaking = upgrade?.headers.filter((line) => /^(impersonate|authorization)/.test(line))
     expect(speaking?.sort()).toEqual([
       'authorization: Bearer of-the-gateway',
+      ...ground.people.originLines('ana').slice(0, 1),
       `impersonate-extra-podgate.dev%2fsession: ${id}`,
+      ...ground.people.originLines('ana').slice(1),
       'impersonate-group: dev',
       'impersonate-group: staff',
       'impersonate-uid: ana',

@@ -23,7 +23,10 @@ import { createPolicySource, type PolicySource } from '../../../lib/proxy/policy
 import { createMetrics, type Metrics } from '../../../lib/telemetry/metrics.ts'
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from '../../../lib/streams/stream-limits.ts'
 import { eventually } from '../../fakes/eventually.ts'
+import { createIdentify } from '../../../lib/identity/identify.ts'
+import type { MemoryLoginStore } from '../../fakes/memory-login-store.ts'
 import { createMemoryStore, type MemoryStore } from '../../fakes/memory-store.ts'
+import { startRevoking, type Revoking } from '../../fakes/revoking.ts'
 import { createTestPki, type TestPki } from '../../fakes/scripted-api-server.ts'
 import type { StoredObject } from '../../fakes/object-store.ts'
 import { ScriptedCluster } from '../../fakes/scripted-cluster.ts'
@@ -43,6 +46,7 @@ export interface GatewayUnderTest {
   readonly cluster: ScriptedCluster
   readonly client: ApiClient
   readonly store: MemoryStore
+  readonly revoking: Revoking
   readonly policies: PolicySource
   readonly desk: ApprovalDesk
   readonly metrics: Metrics
@@ -140,6 +144,7 @@ export async function startGatewayUnderTest(
   ground: Ground,
   accessPolicies: AccessPolicy[] = [policy('free')],
   limits: Partial<StreamLimits> = {},
+  logins?: MemoryLoginStore,
 ): Promise<GatewayUnderTest> {
   const { pki, people } = ground
   const cluster = await startCluster(pki, accessPolicies)
@@ -158,6 +163,8 @@ export async function startGatewayUnderTest(
   const metrics = createMetrics('test', () => policies.ageMs())
   const stop = new AbortController()
   const store = createMemoryStore()
+  const revoking = await startRevoking(stop.signal, logins, onError)
+  const { revocations } = revoking
   const gateway = createGateway({
     client,
     clusterUID: 'cluster-1',
@@ -172,7 +179,8 @@ export async function startGatewayUnderTest(
     metrics,
     log: pino({ level: 'debug' }, { write: (line: string) => void log.push(line) }),
     stop: stop.signal,
-    authenticator: people.authenticator,
+    identify: createIdentify({ idTokens: people.authenticator, revocations }),
+    revocations,
     serveConsole,
   })
   await Promise.all([
@@ -185,6 +193,7 @@ export async function startGatewayUnderTest(
     cluster,
     client,
     store,
+    revoking,
     policies,
     desk,
     metrics,
@@ -213,6 +222,7 @@ export async function startGatewayUnderTest(
       stop.abort(draining())
       policies.close()
       desk.close()
+      revocations.close()
       for (const socket of clients) socket.destroy()
       server.close()
       await cluster.stop()

@@ -1,7 +1,10 @@
 /** kubectl --as: by whom, as whom, for what. */
+import type { ServerResponse } from 'node:http'
+
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 
 import { eventually } from '../../fakes/eventually.ts'
+import { askGateway } from './ask-gateway.ts'
 import { POD_PATH, policy, prepareGround, type Ground } from './gateway-under-test.ts'
 import { NODE, RoadBed, SERVICE, TOKEN, clusterPolicy, wordsOf } from './road-bed.ts'
 
@@ -44,7 +47,7 @@ describe('where a policy and RBAC allow it', () => {
     const answer = await bed.ask('GET', PODS, { ...CY, 'Impersonate-Group': 'oncall' })
     expect(answer.code).toBe(200)
     expect(bed.identities(/\/pods$/)).toEqual([
-      ['impersonate-group: oncall', 'impersonate-user: cy'],
+      [...ground.people.originLines('ana'), 'impersonate-group: oncall', 'impersonate-user: cy'],
     ])
     expect(bed.under.store.sessions.size).toBe(0)
   })
@@ -56,6 +59,31 @@ describe('where a policy and RBAC allow it', () => {
       expect.objectContaining({ user: 'ana', as: 'cy', groups: [], method: 'GET', path: PODS }),
     ])
     expect(lines.join()).not.toContain('secret')
+  })
+
+  it('does not go on when the person is revoked while their right to it is asked about', async () => {
+    const { cluster, revoking } = bed.under
+    const asked = Promise.withResolvers<ServerResponse>()
+    cluster.intercept = (_request, response, url) => {
+      if (!url.pathname.endsWith('/selfsubjectaccessreviews')) return false
+      asked.resolve(response)
+      return true
+    }
+    const answer = bed.ask('DELETE', `${PODS}/web-0`, CY).then(
+      () => 'answered',
+      () => 'cut',
+    )
+    const review = await asked.promise
+    const target = { kind: 'User', username: 'ana' } as const
+    await revoking.revoker.revoke({ target, block: true, by: 'bo', reason: 'left' })
+    expect(await answer).toBe('cut')
+    review.writeHead(201, { 'content-type': 'application/json' })
+    review.end(JSON.stringify({ status: { allowed: true } }))
+    await eventually('it was decided', () => bed.under.log.join().includes('acting as'))
+    // What would have gone on has done so before this comes back.
+    const headers = { authorization: ground.people.bearer('eve') }
+    await askGateway(bed.under, ground, `${PODS}/other`, { headers })
+    expect(passed()).toEqual([`GET ${PODS}/other`])
   })
 
   it.each(['/api', '/apis/apps/v1', '/openapi/v3', '/version'])(

@@ -48,7 +48,9 @@ describe('a log', () => {
     ).toEqual([
       'accept-encoding: identity',
       'authorization: Bearer of-the-gateway',
+      ...ground.people.originLines('ana').slice(0, 1),
       `impersonate-extra-podgate.dev%2fsession: ${record._id}`,
+      ...ground.people.originLines('ana').slice(1),
       'impersonate-group: dev',
       'impersonate-group: staff',
       'impersonate-uid: ana',

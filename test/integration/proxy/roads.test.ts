@@ -62,7 +62,9 @@ describe('a request through the proxy', () => {
       upstream?.headers.filter((line) => /^(?:imp|auth|cookie|range)/.test(line)).sort(),
     ).toEqual([
       'authorization: Bearer of-the-gateway',
+      ...ground.people.originLines('ana').slice(0, 1),
       `impersonate-extra-podgate.dev%2fsession: ${record._id}`,
+      ...ground.people.originLines('ana').slice(1),
       'impersonate-group: dev',
       'impersonate-group: staff',
       'impersonate-uid: ana',

@@ -69,14 +69,14 @@ function tokens(
 ): {
   issuer: string
   clientId: string
-  idToken: string
+  token: string
   expiresAt: number
   refreshToken?: string
 } {
   return {
     issuer: ISSUER,
     clientId: 'podgate',
-    idToken: 'a.b.c',
+    token: 'a.b.c',
     expiresAt,
     ...(refreshToken === undefined ? {} : { refreshToken }),
   }
@@ -176,7 +176,7 @@ describe('credential without a usable token', () => {
 
 describe('credential called wrongly', () => {
   it.each<[string, string[], string | undefined, RegExp]>([
-    ['no flags', [], undefined, /needs --issuer, --client-id and --cache/],
+    ['no flags', [], undefined, /needs --server, or provideClusterInfo/],
     ['an unknown flag', ['--what'], undefined, /--what/],
     [
       'an issuer over http',

@@ -5,7 +5,6 @@ import { parse } from 'yaml'
 
 import { CliError, ExitCode } from '../../../lib/cli/cli-error.ts'
 import { colour, formatDocument, parseOutputFormat } from '../../../lib/cli/output.ts'
-import { proxyEnvOf } from '../../../lib/cli/proxy-env.ts'
 import { printError } from '../../../lib/cli/run-command.ts'
 import { bytesText } from '../../../lib/cli/byte-count.ts'
 import { VERSION } from '../../../lib/cli/version.ts'
@@ -85,35 +84,6 @@ describe('worstOf', () => {
     { codes: [5, 4], want: 1 },
   ] as const)('$codes is $want', ({ codes, want }) => {
     expect(worstOf(codes)).toBe(want)
-  })
-})
-
-describe('proxyEnvOf', () => {
-  const env = { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'x', no_proxy: '', OTHER: 'y' }
-  it.each([
-    {
-      name: 'the environment',
-      url: undefined,
-      host: 'gw',
-      want: { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'x' },
-    },
-    { name: 'nothing for localhost', url: undefined, host: 'localhost', want: {} },
-    { name: 'nothing for 127.0.0.9', url: undefined, host: '127.0.0.9', want: {} },
-    { name: 'nothing for ::1', url: undefined, host: '[::1]', want: {} },
-    {
-      name: 'proxy-url first',
-      url: 'http://q:2',
-      host: 'localhost',
-      want: { HTTPS_PROXY: 'http://q:2', HTTP_PROXY: 'http://q:2' },
-    },
-  ])('$name', ({ url, host, want }) => {
-    expect(proxyEnvOf(url, host, env)).toEqual(want)
-  })
-
-  it('says clearly that other proxies are not supported', () => {
-    expect(() => proxyEnvOf('socks5://p', 'gw', {})).toThrow(
-      'proxy-url socks5://p of the kubeconfig is not supported',
-    )
   })
 })
 

@@ -1,18 +1,17 @@
 import { describe, expect, it } from '@jest/globals'
 
 import { GatewayError } from '../../../lib/errors/gateway-error.ts'
-import { type Claims, checkTokenClaims, userFromClaims } from '../../../lib/identity/claims.ts'
-import { type OidcConfig, withDefaults } from '../../../lib/identity/user.ts'
+import { type Claims, checkTokenClaims, personFromClaims } from '../../../lib/identity/claims.ts'
+import { type OidcConfig, type Person, withDefaults } from '../../../lib/identity/user.ts'
 
 const ISSUER = 'https://id.example'
-const EXPIRES_AT = 1_800_000_600_000
 
 function settings(changes: Partial<OidcConfig> = {}): ReturnType<typeof withDefaults> {
   return withDefaults({ issuer: ISSUER, audience: 'podgate', ...changes })
 }
 
 describe('the user of a set of claims', () => {
-  it.each<[string, Claims, Partial<OidcConfig>, { username: string; groups: string[] }]>([
+  it.each<[string, Claims, Partial<OidcConfig>, Partial<Person>]>([
     [
       'is the subject, without groups, if nothing is configured or said',
       { sub: '4711' },
@@ -55,15 +54,42 @@ describe('the user of a set of claims', () => {
       {},
       { username: 'Ana Lima', groups: ['Team Red'] },
     ],
+    [
+      'has the uid and the extras that the configuration names',
+      { sub: 'ana', oid: 'o-1', dept: 'sales', costs: [7, 'x'], empty: null },
+      { uidClaim: 'oid', extraClaims: { 'corp/dept': 'dept', costs: 'costs', none: 'empty' } },
+      {
+        username: 'ana',
+        groups: [],
+        uid: 'o-1',
+        extra: { 'corp/dept': ['sales'], costs: ['7', 'x'] },
+      },
+    ],
+    [
+      'says when and how they signed in',
+      { sub: 'ana', auth_time: 1_800_000_000, acr: 'mfa', amr: ['pwd', 'otp'] },
+      {},
+      {
+        username: 'ana',
+        groups: [],
+        signIn: { at: 1_800_000_000_000, acr: 'mfa', amr: ['pwd', 'otp'] },
+      },
+    ],
+    [
+      'says nothing of a sign-in that cannot be read',
+      { sub: 'ana', auth_time: 'now', acr: 1, amr: 'otp' },
+      {},
+      { username: 'ana', groups: [] },
+    ],
     ['has a name of one letter', { sub: 'a', groups: ['b'] }, {}, { username: 'a', groups: ['b'] }],
   ])('%s', (_name, claims, changes, want) => {
-    const user = userFromClaims(claims, settings(changes), EXPIRES_AT)
-    expect(user).toEqual({
-      ...want,
+    const person = personFromClaims(claims, settings(changes))
+    expect(person).toEqual({
       uid: claims['sub'],
       extra: {},
-      expiresAt: EXPIRES_AT,
       issuer: ISSUER,
+      signIn: { amr: [] },
+      ...want,
     })
   })
 
@@ -98,18 +124,30 @@ describe('the user of a set of claims', () => {
     ['an accent that a header would garble', { sub: 'José' }, {}, /printable ASCII/],
     ['a name beyond Latin', { sub: '愛' }, {}, /printable ASCII/],
     [
+      'an extra that is no text',
+      { sub: 'a', x: [{}] },
+      { extraClaims: { x: 'x' } },
+      /neither a text nor a list/,
+    ],
+    [
+      'an extra with a line break',
+      { sub: 'a', x: 'a\nb' },
+      { extraClaims: { x: 'x' } },
+      /printable ASCII/,
+    ],
+    [
       'a name of the prototype as its claim',
       { sub: 'a' },
       { usernameClaim: 'constructor' },
       /no usable claim/,
     ],
   ])('does not come into being with %s', (_name, claims, changes, message) => {
-    expect(() => userFromClaims(claims, settings(changes), EXPIRES_AT)).toThrow(message)
+    expect(() => personFromClaims(claims, settings(changes))).toThrow(message)
   })
 
   it('is told apart by its issuer, the subject being the same', () => {
-    const one = userFromClaims({ sub: '1' }, settings({ usernamePrefix: 'a:' }), EXPIRES_AT)
-    const two = userFromClaims({ sub: '1' }, settings({ usernamePrefix: 'b:' }), EXPIRES_AT)
+    const one = personFromClaims({ sub: '1' }, settings({ usernamePrefix: 'a:' }))
+    const two = personFromClaims({ sub: '1' }, settings({ usernamePrefix: 'b:' }))
     expect(one.username).not.toBe(two.username)
   })
 })
@@ -121,7 +159,7 @@ describe('a refusal', () => {
     ['a name of emoji', { sub: '🦫'.repeat(1_000) }],
   ])('stays short and printable for %s', (_name, claims) => {
     try {
-      userFromClaims(claims, settings(), EXPIRES_AT)
+      personFromClaims(claims, settings())
       throw new Error('was let in')
     } catch (error) {
       if (!GatewayError.is(error)) throw error

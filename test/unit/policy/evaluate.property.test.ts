@@ -2,14 +2,22 @@ import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 
 import { evaluate, type PolicyInput } from '../../../lib/policy/evaluate.ts'
+import type { SignInFacts } from '../../../lib/policy/sign-in-demand.ts'
 import { compile } from './fixtures.ts'
 import { appliesToAnyPort, counting, verdict } from './plain-rules.ts'
 import { hasPod, isNowhere, isProxy, policy, world, type Policy, type World } from './worlds.ts'
 
+const NOW = 1_800_000_000_000
+
+function signInOf({ signIn: { minutes, ...rest } }: World['user']): SignInFacts {
+  return { ...rest, ...(minutes === undefined ? {} : { at: NOW - minutes * 60_000 }) }
+}
+
 function inputOf(given: World, policies: Policy[] = given.policies): PolicyInput {
   const { operation, target: found, pod, container, namespace, port, ...rest } = given
   return {
-    user: rest.user,
+    user: { ...rest.user, signIn: signInOf(rest.user) },
+    now: NOW,
     operation,
     namespace: isNowhere(given) ? { name: '', labels: {} } : namespace,
     pod: hasPod(given) ? pod : undefined,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 
 import type { AccessPolicy } from '../../../lib/api/access-policy.generated.ts'
+import type { Subject } from '../../../lib/policy/decision.ts'
 import { evaluate, type PolicyInput } from '../../../lib/policy/evaluate.ts'
 import { accessPolicy, clusterAccessPolicy, DEV, ONCALL, request } from './fixtures.ts'
 
@@ -22,7 +23,7 @@ function inCluster(namespaceSelector: object): PolicyInput {
 }
 
 function session(
-  approvers: AccessPolicy['spec']['subjects'],
+  approvers: Subject[],
   wait: string,
   validFor: string,
 ): Partial<AccessPolicy['spec']> {
@@ -139,7 +140,7 @@ describe('a policy that does not compile', () => {
 
   it('means everybody by a kind of subject it does not know', () => {
     const later = accessPolicy('later', { effect: 'Deny' })
-    Object.assign(later.spec, { subjects: [{ kind: 'ServiceAccount', name: 'ci' }] })
+    Object.assign(later.spec, { subjects: [{ kind: 'Robot', name: 'ci' }] })
     expect(evaluate(request([accessPolicy('whole'), later]))).toMatchObject({ id: 1003 })
   })
 })

@@ -6,14 +6,14 @@ import {
   type CompiledPolicy,
   type FieldError,
 } from '../../../lib/policy/compiled-policy.ts'
-import type { MaskSpec } from '../../../lib/policy/decision.ts'
+import type { MaskSpec, Subject } from '../../../lib/policy/decision.ts'
 import type { PolicyInput } from '../../../lib/policy/evaluate.ts'
 
 type Spec = AccessPolicy['spec']
 type ClusterSpec = ClusterAccessPolicy['spec']
 
-export const DEV: Spec['subjects'] = [{ kind: 'Group', name: 'dev' }]
-export const ONCALL: Spec['subjects'] = [{ kind: 'Group', name: 'oncall' }]
+export const DEV: Subject[] = [{ kind: 'Group', name: 'dev' }]
+export const ONCALL: Subject[] = [{ kind: 'Group', name: 'oncall' }]
 
 export function accessPolicy(
   name: string,

@@ -120,6 +120,17 @@ describe('opening a port-forward', () => {
     })
   })
 
+  it('says which sign-in would open a port, rather than what would open none', () => {
+    const policies = [
+      clusterAccessPolicy('all', ports(80, 5432)),
+      clusterAccessPolicy('no', { effect: 'Deny', ...ports(80) }),
+      clusterAccessPolicy('fresh', { ...ports(5432), signIn: { maxAge: '15m' } }),
+    ]
+    expect(evaluate(request(policies, FORWARD))).toMatchObject({ kind: 'deny', id: 1060 })
+    const open = [...policies, clusterAccessPolicy('web', ports(8080))]
+    expect(evaluate(request(open, FORWARD)).kind).toBe('allow')
+  })
+
   it('keeps all where any port that may be used is kept whole', () => {
     const full = { recording: { content: 'Full' as const } }
     const decision = evaluate(

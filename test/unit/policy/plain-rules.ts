@@ -25,10 +25,12 @@ const reference = {
       return so && (operator === 'In' ? inside : !inside)
     }, demandsMet)
   },
-  isMeant(people: { kind: string; name: string }[], user: Person): boolean {
-    return people.some((one) =>
-      one.kind === 'User' ? one.name === user.username : user.groups.includes(one.name),
-    )
+  isMeant({ spec, metadata }: Policy, user: Person): boolean {
+    return spec.subjects.some(({ kind, name, namespace = metadata.namespace }) => {
+      if (kind === 'Group') return user.groups.includes(name)
+      const whole = kind === 'User' ? name : ['system', 'serviceaccount', namespace, name].join(':')
+      return whole === user.username
+    })
   },
   named(patterns: readonly string[] | undefined, name: string): boolean {
     return (patterns ?? []).some((glob) =>
@@ -83,7 +85,7 @@ const reference = {
   appliesToAnyPort(object: Policy, to: World): boolean {
     return (
       reference.isHere(object, to) &&
-      reference.isMeant(object.spec.subjects, to.user) &&
+      reference.isMeant(object, to.user) &&
       object.spec.match.operations.some((word) => word === to.operation) &&
       reference.isAboutTarget(object, to)
     )
@@ -103,6 +105,15 @@ const reference = {
       !facts.capabilities.every((one) => capabilities.includes('ALL') || capabilities.includes(one))
     )
   },
+  isTooWeak({ spec }: Policy, { user }: World): boolean {
+    const { maxAge, acr = [], amr = [] } = spec.signIn ?? {}
+    const { minutes = Infinity, acr: yours = '', amr: methods } = user.signIn
+    return (
+      (maxAge !== undefined && minutes > Number.parseInt(maxAge, 10)) ||
+      (acr.length > 0 && !acr.includes(yours)) ||
+      !amr.every((method) => methods.includes(method))
+    )
+  },
   verdict(to: World): 'allow' | 'deny' | 'requireApproval' {
     if (to.operation === 'PortForward' && to.port === undefined) {
       // Every port that any policy of the test lists, and one that none does.
@@ -114,6 +125,7 @@ const reference = {
     if (applying.some(({ spec }) => spec.effect === 'Deny')) return 'deny'
     if (applying.some((object) => reference.isBroken(object))) return 'deny'
     if (applying.some((object) => reference.isBeyond(object, to))) return 'deny'
+    if (applying.some((object) => reference.isTooWeak(object, to))) return 'deny'
     const held = applying.some(({ spec }) => spec.approval?.mode === 'Session')
     return held ? 'requireApproval' : 'allow'
   },

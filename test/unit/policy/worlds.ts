@@ -15,6 +15,18 @@ const subjects = fc.array(
   fc.record({ kind: fc.constantFrom('User' as const, 'Group' as const), name: names }),
   { minLength: 1, maxLength: 2 },
 )
+/** One without a namespace is of that of its policy, so only an AccessPolicy has such. */
+const serviceAccounts = fc.array(
+  fc.record(
+    {
+      kind: fc.constant('ServiceAccount' as const),
+      name: names,
+      namespace: fc.constantFrom('shop', 'bank'),
+    },
+    { requiredKeys: ['kind', 'name'] },
+  ),
+  { maxLength: 1 },
+)
 const selector = fc.record(
   {
     matchLabels: labels,
@@ -89,6 +101,14 @@ const masking = fc.record({
   ),
 })
 const demands = fc.record({ approval, masking }, { requiredKeys: [] })
+const signIn = fc.record(
+  {
+    maxAge: fc.constantFrom('1m', '10m'),
+    acr: fc.constantFrom<string[]>(['low', 'high'], ['high']),
+    amr: fc.constantFrom<string[]>(['pwd'], ['pwd', 'otp']),
+  },
+  { requiredKeys: [] },
+)
 const containers = fc.constantFrom<string[]>(['*'], ['main'], ['m*', 'z'], ['side?'])
 
 export const policy: fc.Arbitrary<(name: string) => Policy> = fc
@@ -96,7 +116,8 @@ export const policy: fc.Arbitrary<(name: string) => Policy> = fc
     cluster: fc.boolean(),
     namespace: fc.constantFrom('shop', 'bank'),
     deny: fc.integer({ min: 0, max: 3 }),
-    subjects,
+    people: subjects,
+    machines: serviceAccounts,
     operations,
     pods: fc.option(selector, { nil: undefined }),
     namespaces: fc.option(selector, { nil: undefined }),
@@ -105,6 +126,7 @@ export const policy: fc.Arbitrary<(name: string) => Policy> = fc
     targets,
     impersonate: fc.option(impersonate, { nil: undefined, freq: 1 }),
     debug: fc.option(debug, { nil: undefined }),
+    signIn: fc.option(signIn, { nil: undefined }),
     content: fc.option(fc.constantFrom('Full' as const, 'Digest' as const), { nil: undefined }),
   })
   .map((given) => (name: string) => {
@@ -128,9 +150,17 @@ export const policy: fc.Arbitrary<(name: string) => Policy> = fc
         ? {}
         : { masking: masks }),
       ...(isAbout('Debug') && given.debug !== undefined ? { debug: given.debug } : {}),
+      ...(given.signIn === undefined ? {} : { signIn: given.signIn }),
       ...(given.content === undefined ? {} : { recording: { content: given.content } }),
     }
-    const spec = { effect, subjects: given.subjects, ...(given.deny === 0 ? {} : limits) }
+    const machines = given.cluster
+      ? given.machines.filter(({ namespace }) => namespace !== undefined)
+      : given.machines
+    const spec = {
+      effect,
+      subjects: [...given.people, ...machines],
+      ...(given.deny === 0 ? {} : limits),
+    }
     if (!given.cluster) return accessPolicy(name, { ...spec, match }, given.namespace)
     const where = {
       ...(given.namespaces === undefined ? {} : { namespaceSelector: given.namespaces }),
@@ -161,7 +191,12 @@ const target: fc.Arbitrary<{ service?: string; node?: string }> = fc.oneof(
 /** Policies as an API server takes them, and a request; not all of it counts for each operation. */
 export interface World {
   policies: Policy[]
-  user: { username: string; groups: string[] }
+  user: {
+    username: string
+    groups: string[]
+    /** With the minutes that have passed since, where anybody knows. */
+    signIn: { minutes?: number; acr?: string; amr: string[] }
+  }
   operation: Operation
   port: number | undefined
   target: { service?: string; node?: string }
@@ -173,11 +208,44 @@ export interface World {
   container: string
 }
 
+/** Mostly one that meets every demand: the other rules shall have their say. */
+const howTheySignedIn: fc.Arbitrary<World['user']['signIn']> = fc.oneof(
+  {
+    weight: 2,
+    arbitrary: fc.constant<World['user']['signIn']>({
+      minutes: 0,
+      acr: 'high',
+      amr: ['otp', 'pwd'],
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record(
+      {
+        minutes: fc.constantFrom(0, 1, 2, 10, 11),
+        acr: fc.constantFrom('low', 'high'),
+        amr: fc.constantFrom<string[]>([], ['pwd'], ['otp'], ['otp', 'pwd']),
+      },
+      { requiredKeys: ['amr'] },
+    ),
+  },
+)
+
 export const world: fc.Arbitrary<World> = fc.record({
   policies: fc
     .array(policy, { maxLength: 6 })
     .map((makers) => makers.map((make, index) => make(`p${index}`))),
-  user: fc.record({ username: names, groups: fc.uniqueArray(names) }),
+  user: fc.record({
+    username: fc.oneof(
+      { weight: 3, arbitrary: names },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom('system:serviceaccount:shop:a', 'system:serviceaccount:bank:b'),
+      },
+    ),
+    groups: fc.uniqueArray(names),
+    signIn: howTheySignedIn,
+  }),
   operation: fc.constantFrom(...OPERATIONS),
   port: fc.option(fc.constantFrom<number>(80, 81, 82, 83), { nil: undefined }),
   target,

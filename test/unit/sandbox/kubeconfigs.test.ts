@@ -34,9 +34,7 @@ describe("a person's kubeconfig", () => {
       server: 'https://127.0.0.1:8443',
       authority: 'PEM',
       caFile: '/ca.pem',
-      issuer: 'https://127.0.0.1:1',
       program: '/cmd/kubectl-podgate/main.ts',
-      signInHint: 'start again',
     })
     expect((await stat(file)).mode & 0o777).toBe(0o600)
     const config: unknown = parse(await readFile(file, 'utf8'))
@@ -58,16 +56,14 @@ describe("a person's kubeconfig", () => {
             exec: {
               apiVersion: 'client.authentication.k8s.io/v1',
               command: process.execPath,
-              interactiveMode: 'Never',
+              interactiveMode: 'IfAvailable',
               provideClusterInfo: false,
               args: [
                 '/cmd/kubectl-podgate/main.ts',
                 'credential',
-                '--issuer=https://127.0.0.1:1',
-                '--client-id=podgate',
+                '--server=https://127.0.0.1:8443',
                 '--ca-file=/ca.pem',
                 '--cache=/tokens/ana.json',
-                '--sign-in=start again',
               ],
             },
           },

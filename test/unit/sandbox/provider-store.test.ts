@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals'
 
 import { createPeople, findPerson } from '../../../lib/sandbox/people.ts'
 import { createStoreAdapter, type ProviderStore } from '../../../lib/sandbox/provider-store.ts'
-import { escapeHtml } from '../../../lib/sandbox/sign-in-page.ts'
+import { escapeHtml } from '../../../lib/sandbox/page.ts'
 
 let nowMs: number
 let store: ProviderStore

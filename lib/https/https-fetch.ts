@@ -1,6 +1,8 @@
 /**
- * A fetch over node:https, for the sign-in library: trusts one given authority, and answers are
- * bounded. Redirects are handed back, not followed.
+ * Https: a fetch over node:https, for the sign-in library. It trusts one given authority, and
+ * answers are bounded. Redirects are handed back, not followed.
+ *
+ * May import: nothing of ours.
  */
 import { Agent, request, type RequestOptions } from 'node:https'
 
@@ -16,6 +18,8 @@ export type HttpsFetch = (
 
 export interface HttpsFetchOptions {
   ca?: string
+  /** Expected in the certificate, in place of the address's own name. */
+  servername?: string
   proxyEnv?: NodeJS.ProcessEnv | undefined
 }
 
@@ -29,6 +33,7 @@ export function createHttpsFetch(settings: HttpsFetchOptions): HttpsFetch {
       method: options.method,
       headers: options.headers,
       ...(settings.ca === undefined ? {} : { ca: settings.ca }),
+      ...(settings.servername === undefined ? {} : { servername: settings.servername }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     })
   }

@@ -18,6 +18,22 @@ const TRANSIENT_CODES = new Set([
 /** Failures between us and the server, told by the driver before or instead of the server's answer. */
 const CONNECTION_ERROR = /Network|ServerSelection|Pool|WaitQueue|Topology|NotConnected|ClientClosed/
 
+/**
+ * What node says of a connection that broke. The driver wraps most of it, and lets through what it
+ * hears when it writes to a socket that the server has just closed (EPIPE).
+ */
+const SOCKET_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+  'ETIMEDOUT',
+])
+
 interface DriverError {
   name: string
   code: unknown
@@ -49,6 +65,7 @@ export function isTransient(error: unknown): boolean {
   const { name, code, writeConcernError } = describe(error)
   if (name === 'MongoWriteConcernError' || writeConcernError !== undefined) return true
   if (typeof code === 'number' && TRANSIENT_CODES.has(code)) return true
+  if (typeof code === 'string' && SOCKET_CODES.has(code)) return true
   return CONNECTION_ERROR.test(name)
 }
 

@@ -1,0 +1,126 @@
+/**
+ * A browser on its way through the provider and back. What has to be remembered meanwhile lies in the
+ * store, sealed under a cookie that only this browser has: a link that somebody else began cannot be
+ * finished here (login CSRF), and what lies there is of no use to a thief.
+ */
+import { createHash } from 'node:crypto'
+
+import type { Request, Response } from 'express'
+
+import { GatewayError } from '../errors/gateway-error.ts'
+import { digestOf, isWellFormed, newToken, unwrapKey, wrapKey } from '../identity/gateway-token.ts'
+import type { LoginStore } from '../identity/login-store.ts'
+import type { Freshness, SignedIn } from '../identity/oidc-sign-in.ts'
+import type { Begun, SignInProvider } from './provider.ts'
+import type { AskingCommand } from './pages.ts'
+
+/** What the sign-in is for. */
+export type Purpose =
+  | { kind: 'Loopback'; redirectUri: string; state: string; challenge: string }
+  | { kind: 'Device'; userCode: string; publicKey: string; device: string }
+
+export interface Journey {
+  purpose: Purpose
+  provider: string
+  /** The command that asks. */
+  command: AskingCommand
+  begun?: Begun
+  /** After the return, while the person is asked to confirm. */
+  signedIn?: SignedIn
+}
+
+const JOURNEY_MS = 10 * 60_000
+
+/** One cookie a journey, so that two windows do not disturb each other. */
+function cookieName(state: string): string {
+  return `__Host-podgate-${createHash('sha256').update(state).digest('hex').slice(0, 12)}`
+}
+
+/** A look that proves nothing: whether this browser has begun something here at all. */
+export function hasJourney(request: Request): boolean {
+  return (request.headers.cookie ?? '').includes('__Host-podgate-')
+}
+
+function cookieOf(request: Request, name: string): string | undefined {
+  for (const part of (request.headers.cookie ?? '').split(';')) {
+    const [key = '', ...value] = part.trim().split('=')
+    if (key === name) return value.join('=')
+  }
+  return undefined
+}
+
+function setCookie(response: Response, name: string, value: string, kind: Begun['kind']): void {
+  response.cookie(name, value, {
+    httpOnly: true,
+    secure: true,
+    path: '/',
+    maxAge: JOURNEY_MS,
+    // A SAML response is posted from the provider's own page.
+    sameSite: kind === 'saml' ? 'none' : 'lax',
+  })
+}
+
+export function closed(): GatewayError {
+  return new GatewayError(
+    'Unauthorized',
+    'this sign-in is not open in this browser (any more); start it again from your terminal',
+    { id: 1455 },
+  )
+}
+
+export interface BrowserFlow {
+  /** Sends the browser to the provider. */
+  depart(
+    response: Response,
+    provider: SignInProvider,
+    freshness: Freshness,
+    journey: Omit<Journey, 'provider' | 'begun' | 'signedIn'>,
+  ): Promise<void>
+  /** The journey that this browser comes back from; it can come back once. @throws GatewayError */
+  arrive(request: Request, response: Response, state: unknown): Promise<Journey>
+  /** Keeps the journey for one more answer of this browser. Gives what the form has to bring. */
+  pause(response: Response, journey: Journey): Promise<string>
+}
+
+export function createBrowserFlow(
+  store: Pick<LoginStore, 'putPending' | 'takePending'>,
+  now: () => number,
+): BrowserFlow {
+  async function keep(journey: Journey): Promise<string> {
+    const cookie = newToken('browser')
+    await store.putPending({
+      _id: digestOf(cookie),
+      kind: 'Browser',
+      expiresAt: new Date(now() + JOURNEY_MS),
+      state: 'Open',
+      data: wrapKey(cookie, Buffer.from(JSON.stringify(journey))).toString('base64'),
+    })
+    return cookie
+  }
+
+  return {
+    async depart(response, provider, freshness, journey) {
+      const { url, state, begun } = await provider.start(freshness)
+      const cookie = await keep({ ...journey, provider: provider.name, begun })
+      setCookie(response, cookieName(state), cookie, provider.kind)
+      response.redirect(303, url)
+    },
+    async arrive(request, response, state) {
+      if (typeof state !== 'string' || state === '' || state.length > 512) throw closed()
+      const name = cookieName(state)
+      const cookie = cookieOf(request, name)
+      if (cookie === undefined || !isWellFormed('browser', cookie)) throw closed()
+      response.clearCookie(name, { httpOnly: true, secure: true, path: '/' })
+      const found = await store.takePending(digestOf(cookie))
+      if (found?.kind !== 'Browser' || found.expiresAt.getTime() <= now()) throw closed()
+      const plain = unwrapKey(cookie, Buffer.from(found.data, 'base64'))
+      return JSON.parse(plain.toString('utf8')) as Journey
+    },
+    async pause(response, journey) {
+      const cookie = await keep(journey)
+      const state = newToken('code')
+      setCookie(response, cookieName(state), cookie, 'oidc')
+      return state
+    },
+  }
+}
