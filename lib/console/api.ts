@@ -55,8 +55,7 @@ export function createConsole({
   const isAdmin = ({ groups }: User): boolean => groups.some((group) => adminGroups.includes(group))
 
   /** The same answer for a session that is not there and one that is somebody else's. */
-  async function findSession(request: Request, knownUser?: User): Promise<SessionDocument> {
-    const user = knownUser ?? (await authenticate(request))
+  async function findSession(request: Request, user: User): Promise<SessionDocument> {
     const id = request.params['id']
     if (typeof id === 'string' && isSessionId(id)) {
       const session = await store.getSession(id)
@@ -113,7 +112,7 @@ export function createConsole({
   })
   app.get(`${BASE}/sessions`, listSessions)
   app.get(`${BASE}/sessions/:id`, async (request, response) => {
-    response.json(sessionView(await findSession(request)))
+    response.json(sessionView(await findSession(request, await authenticate(request))))
   })
   app.get(`${BASE}/sessions/:id/frames`, async (request, response) => {
     const user = await authenticate(request)

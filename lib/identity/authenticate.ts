@@ -23,6 +23,7 @@ import {
   type OidcLimits,
   type OidcProvider,
 } from './oidc.ts'
+import { credentialId } from './credential-id.ts'
 import { createOutcomeCache } from './outcome-cache.ts'
 import {
   type Credential,
@@ -108,8 +109,8 @@ function credentialOf(
   signingInput: string,
   { iat }: Claims,
 ): Credential {
-  const digest = createHash('sha256').update('id-token').update(signingInput).digest('base64url')
-  return { kind, id: `t-${digest.slice(0, 22)}`, issuedAt: Number(iat) * 1000 }
+  const digest = createHash('sha256').update('id-token').update(signingInput)
+  return { kind, id: credentialId('t', digest), issuedAt: Number(iat) * 1000 }
 }
 
 function openIssuers(

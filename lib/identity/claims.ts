@@ -25,9 +25,7 @@ type TokenRules = Pick<OidcSettings, 'issuer' | 'audience' | 'clockSkewSeconds'>
  * Gives the end of the token in ms.
  */
 export function checkTokenClaims(claims: Claims, rules: TokenRules, nowMs: number): number {
-  if (claims['iss'] !== rules.issuer) {
-    throw refuse(1403, `the token is not from ${rules.issuer}`)
-  }
+  checkIssuer(claims, rules)
   checkAudience(claims, rules.audience)
   // Back-Channel Logout 1.0 section 2.4: the one thing that tells a logout token from an ID token,
   // where its header does not say what it is.
@@ -40,9 +38,7 @@ export function checkTokenClaims(claims: Claims, rules: TokenRules, nowMs: numbe
  * the token in ms.
  */
 export function checkAccessTokenClaims(claims: Claims, rules: TokenRules, nowMs: number): number {
-  if (claims['iss'] !== rules.issuer) {
-    throw refuse(1403, `the token is not from ${rules.issuer}`)
-  }
+  checkIssuer(claims, rules)
   if (!audiencesOf(claims).includes(rules.audience)) {
     throw refuse(1407, `the token is not for this gateway: its audience is not "${rules.audience}"`)
   }
@@ -51,6 +47,10 @@ export function checkAccessTokenClaims(claims: Claims, rules: TokenRules, nowMs:
     throw refuse(1402, 'the token is not an access token')
   }
   return checkTimes(claims, rules.clockSkewSeconds, nowMs)
+}
+
+function checkIssuer({ iss }: Claims, { issuer }: TokenRules): void {
+  if (iss !== issuer) throw refuse(1403, `the token is not from ${issuer}`)
 }
 
 /** An unverified look, which only chooses by what rules a token is checked. */

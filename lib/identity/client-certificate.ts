@@ -24,6 +24,7 @@ import {
 } from '@peculiar/x509'
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import { credentialId } from './credential-id.ts'
 import { checkName } from './names.ts'
 import type { User } from './user.ts'
 
@@ -156,7 +157,7 @@ function idOf({ issuerName, serialNumber, publicKey }: X509Certificate): string 
     .update(new Uint8Array(issuerName.toArrayBuffer()))
     .update(serialNumber)
     .update(new Uint8Array(publicKey.rawData))
-  return `c-${digest.digest('base64url').slice(0, 22)}`
+  return credentialId('c', digest)
 }
 
 /** Who signed it, in a form that any header can carry. */

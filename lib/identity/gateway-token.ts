@@ -22,6 +22,8 @@ import {
   randomBytes,
 } from 'node:crypto'
 
+import { credentialId } from './credential-id.ts'
+
 const PREFIXES = {
   access: 'podgate_at_',
   refresh: 'podgate_rt_',
@@ -75,8 +77,7 @@ export function digestOf(token: string): string {
 
 /** A token's name in records and for `revoke token`. Says nothing about what the store keeps. */
 export function publicIdOf(token: string): string {
-  const digest = createHash('sha256').update('podgate token id\0').update(token)
-  return `t-${digest.digest('base64url').slice(0, 22)}`
+  return credentialId('t', createHash('sha256').update('podgate token id\0').update(token))
 }
 
 const IV_BYTES = 12

@@ -23,6 +23,7 @@ import {
 import { type ReviewedToken, reviewToken } from '../kube/token-review.ts'
 import type { Claims } from './claims.ts'
 import { parseClaims } from './compact-token.ts'
+import { credentialId } from './credential-id.ts'
 import { checkHeaderSafe } from './names.ts'
 import { createOutcomeCache } from './outcome-cache.ts'
 import type { User } from './user.ts'
@@ -212,8 +213,7 @@ function adviceFor({ sub }: Claims, audiences: readonly string[]): string {
  */
 function idOf(token: string): string {
   const signed = token.slice(0, token.lastIndexOf('.'))
-  const digest = createHash('sha256').update('service-account').update(signed).digest('base64url')
-  return `a-${digest.slice(0, 22)}`
+  return credentialId('a', createHash('sha256').update('service-account').update(signed))
 }
 
 function busy(): GatewayError {

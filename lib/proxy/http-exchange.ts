@@ -17,6 +17,7 @@ import {
 } from '../kube/api-client.ts'
 import { closedWithoutAnswer, unreachable } from '../kube/unreachable.ts'
 import { responseHeaders } from './headers.ts'
+import { destroyInAMoment } from './respond.ts'
 
 export interface UpstreamExchange {
   method: string
@@ -143,9 +144,6 @@ export interface ByteSink {
   cut(): void
 }
 
-/** How long a client that has to be cut off may take what was written for it. */
-const CUT_LINGER_MS = 2000
-
 /** The head leaves at once, also when the body is silent. */
 export function openResponse(
   response: ServerResponse,
@@ -193,10 +191,7 @@ export function openResponse(
       isOver = true
       isCut = true
       if (unwritten === 0) response.destroy()
-      else {
-        const timer = setTimeout(() => response.destroy(), CUT_LINGER_MS)
-        response.once('close', () => clearTimeout(timer))
-      }
+      else destroyInAMoment(response)
     },
   }
 }

@@ -11,6 +11,7 @@ import type { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import { within } from '../identity/within.ts'
 import { clientTrust, type ClientTrust } from './client-trust.ts'
 import { refuseUpgrade, sendStatus } from './respond.ts'
 
@@ -176,13 +177,6 @@ export async function listen(server: NetServer, host: string, port: number): Pro
 /** After its connections were cut a session only has to be sealed. */
 const SEAL_MS = 5000
 
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>()
-  const timer = setTimeout(late.resolve, ms)
-  await Promise.race([work, late.promise])
-  clearTimeout(timer)
-}
-
 /**
  * Takes no new connections, gives those there are `patienceMs` to come to their
  * end, then cuts them: a client that has stopped reading must not keep the
@@ -195,9 +189,9 @@ export async function closeListener(
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections()
-  await within(patienceMs, drained())
+  await within(drained(), patienceMs)
   server.closeAllConnections()
   for (const socket of connections.get(server) ?? []) socket.destroy()
-  await within(SEAL_MS, drained())
+  await within(drained(), SEAL_MS)
   await closed
 }

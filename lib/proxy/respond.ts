@@ -5,7 +5,7 @@
  * plain-text refusal (I5).
  */
 import type { ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Writable } from 'node:stream'
 
 import { STATUS_CODES, type Status } from '../errors/status.ts'
 
@@ -39,8 +39,14 @@ function codeOf(status: Status): number {
   return status.code ?? STATUS_CODES.InternalError
 }
 
-/** How long a refused client may go on sending before its connection is cut. */
+/** How long a client that has to be cut off may take, or go on sending. */
 const LINGER_MS = 2000
+
+/** Cuts it unless it closes by itself: what was written for it may still leave. */
+export function destroyInAMoment(connection: Writable): void {
+  const timer = setTimeout(() => connection.destroy(), LINGER_MS)
+  connection.once('close', () => clearTimeout(timer))
+}
 
 /** Reads the rest of an upload that nobody wants, so that its sender comes to read the answer. */
 export function drainRequest({ req }: ServerResponse): void {
@@ -85,6 +91,5 @@ export function refuseUpgrade(socket: Duplex, status: Status, extraHeaders: stri
   ]
   socket.end(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body]))
   socket.resume()
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
-  socket.once('close', () => clearTimeout(timer))
+  destroyInAMoment(socket)
 }

@@ -8,6 +8,7 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import { assertMay } from '../kube/access-review.ts'
 import { impersonationHeaders } from '../kube/impersonate.ts'
+import { ACCOUNT_PREFIX } from '../kube/service-account-name.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { type Access, NO_POD } from './access.ts'
 import { decide, type AdmitDeps } from './admit.ts'
@@ -32,7 +33,7 @@ function assertPossible({ info }: Exchange, { user, groups, uid, extra }: Impers
   if (uid !== undefined || Object.keys(extra).length > 0) {
     throw refused('a uid or extras cannot be chosen; leave out --as-uid and --as-user-extra')
   }
-  if (user.startsWith('system:serviceaccount:')) {
+  if (user.startsWith(ACCOUNT_PREFIX)) {
     throw refused(
       'service accounts act by their tokens; ask for one with kubectl create token, which is decided and recorded',
     )

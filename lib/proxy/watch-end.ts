@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { asGatewayError } from '../errors/gateway-error.ts'
+import { destroyInAMoment } from './respond.ts'
 
 interface Watch {
   answer: IncomingMessage
@@ -15,8 +16,6 @@ interface Watch {
 
 const watches = new WeakMap<ServerResponse, Watch>()
 
-/** How long a client that has to be cut off may take what was written for it. */
-const LINGER_MS = 2000
 const LINE_END = 0x0a
 
 /** Of an answer that is about to be passed on: a watch in JSON can end in words. */
@@ -33,6 +32,8 @@ export function noteWatch(query: string, answer: IncomingMessage, response: Serv
 
 /** As Go reads a truth value (strconv.ParseBool); the API server takes it for one that is there. */
 function isWatch(query: string): boolean {
+  // Most answers are none, and no query says so in another spelling: a key may be percent-encoded.
+  if (!/watch|%/.test(query)) return false
   const value = new URLSearchParams(query).get('watch')
   return value !== null && !/^(?:0|f|false)$/i.test(value)
 }
@@ -45,8 +46,7 @@ export function endInWords(response: ServerResponse, reason: unknown): void {
     return
   }
   watch.answer.unpipe(response)
-  const timer = setTimeout(() => response.destroy(), LINGER_MS)
-  response.once('close', () => clearTimeout(timer))
+  destroyInAMoment(response)
   const object = asGatewayError(reason).toStatus()
   response.end(`${JSON.stringify({ type: 'ERROR', object })}\n`)
   watch.answer.destroy()
