@@ -92,8 +92,15 @@ export function kubectlAs(program: string, kubeconfig: string, cache: string): K
 
 export type Kubectl = (args: string[], options?: RunOptions) => Promise<RunResult>
 
-/** The same in a terminal of its own; `onOutput` types into it. */
+/**
+ * The same in a terminal of its own; `onOutput` types into it, and otherwise nobody does. An input
+ * that ends would be typed too, as ^D: where that meets the end of the command, one run in a few
+ * hundred loses its status on the way from the node, also without a gateway.
+ */
 export async function inTerminal(command: string[], options: RunOptions): Promise<RunResult> {
   const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
-  return await run('script', ['--quiet', '--return', '--command', quoted, '/dev/null'], options)
+  return await run('script', ['--quiet', '--return', '--command', quoted, '/dev/null'], {
+    onOutput: () => undefined,
+    ...options,
+  })
 }
