@@ -15,9 +15,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
@@ -29,6 +26,8 @@ type config struct {
 	PrivateKey  string   `json:"privateKey"`
 	Client      client   `json:"client"`
 	People      []person `json:"people"`
+	// A socket in the file system where the test says what happens: see control.go
+	Control string `json:"control"`
 }
 
 func main() {
@@ -56,17 +55,16 @@ func run(file string) error {
 	if err != nil {
 		return err
 	}
-	rotateOnSignal(signing)
-	handler, err := newHandler(settings, newStore(settings, signing))
+	store := newStore(settings, signing)
+	handler, err := newHandler(settings, store)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Addr:              settings.Listen,
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
+	front := &front{settings: settings, handler: handler}
+	if err := front.up(); err != nil {
+		return err
 	}
-	return server.ListenAndServeTLS(settings.Certificate, settings.PrivateKey)
+	return serveControl(settings.Control, &control{store: store, keys: signing, front: front})
 }
 
 func newHandler(settings config, store *store) (http.Handler, error) {
@@ -89,16 +87,4 @@ func newHandler(settings config, store *store) (http.Handler, error) {
 	mux.Handle("/", provider)
 	mux.Handle(signInPath, issuer.Handler(signIn(store, op.AuthCallbackURL(provider))))
 	return mux, nil
-}
-
-func rotateOnSignal(signing *keys) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
-	go func() {
-		for received := range signals {
-			if err := signing.rotate(received == syscall.SIGUSR1); err != nil {
-				fail(err)
-			}
-		}
-	}()
 }

@@ -188,6 +188,14 @@ func (s *store) endFamily(family string) {
 	}
 }
 
+// endSignIns: an administrator ends them all; no refresh token is good any more.
+func (s *store) endSignIns() error {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	clear(s.renewals)
+	return nil
+}
+
 func (s *store) TerminateSession(_ context.Context, subject, _ string) error {
 	s.lock.Lock()
 	defer s.lock.Unlock()

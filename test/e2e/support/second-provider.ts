@@ -3,8 +3,11 @@
  * test/cluster/secondprovider. On 127.0.0.1 with TLS, as a process of its own.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { request, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 
 import { createHttpsFetch } from '../../../lib/https/https-fetch.ts'
 import { buildGoModule } from '../../../lib/cluster/build.ts'
@@ -44,6 +47,11 @@ export interface SecondProvider {
   ana: SecondPerson
   /** A new signing key; the old ones stay published or are withdrawn. */
   rotateKeys(options: { keepOld: boolean }): Promise<void>
+  /** Nobody's refresh token is good any more. */
+  endSignIns(): Promise<void>
+  /** An outage: nobody listens until start(). Sign-ins and keys are kept. */
+  stop(): Promise<void>
+  start(): Promise<void>
   close(): Promise<void>
 }
 
@@ -54,37 +62,41 @@ export async function startSecondProvider(options: SecondProviderOptions): Promi
   const ana = createAna()
   const instance = await openInstance({ name: 'second-provider', stateDir: options.stateDir })
   const fetch = createHttpsFetch({ ca: options.authority.certificate })
-  const firstKey = async (): Promise<string> => {
-    const answer = await fetch(`${issuer}/keys`, {
-      method: 'GET',
-      headers: {},
-      signal: AbortSignal.timeout(5_000),
-    })
-    return `${answer.status} ${(await answer.text()).slice(0, 200)}`
+  const isUp = async (): Promise<boolean> => {
+    const signal = AbortSignal.timeout(5_000)
+    return (await fetch(`${issuer}/keys`, { method: 'GET', headers: {}, signal })).status === 200
   }
+  const control = join(options.stateDir, 'control')
   try {
     const program = startProgram(instance, {
       name: 'second-provider',
       command: join(binaries, 'secondprovider'),
       args: [await writeConfig(options, port, ana)],
     })
-    const wait = (what: string, probe: () => Promise<boolean>): Promise<void> =>
-      waitUntil(probe, { what, timeoutMs: START_TIMEOUT_MS, programs: [program] })
-    await wait('the second provider', async () => (await firstKey()).startsWith('200'))
+    const what = 'the second provider'
+    await waitUntil(isUp, { what, timeoutMs: START_TIMEOUT_MS, programs: [program] })
     return {
       issuer,
       ana,
-      rotateKeys: async ({ keepOld }) => {
-        const before = await firstKey()
-        process.kill(program.identity.pid, keepOld ? 'SIGUSR1' : 'SIGUSR2')
-        await wait('the new key', async () => (await firstKey()) !== before)
-      },
+      rotateKeys: ({ keepOld }) => tell(control, keepOld ? 'add-key' : 'replace-keys'),
+      endSignIns: () => tell(control, 'end-sign-ins'),
+      stop: () => tell(control, 'down'),
+      start: () => tell(control, 'up'),
       close: () => instance.close(),
     }
   } catch (error) {
     await instance.close()
     throw error
   }
+}
+
+/** Resolves when it has happened: see control.go. */
+async function tell(socketPath: string, what: string): Promise<void> {
+  const asked = request({ socketPath, path: `/${what}`, method: 'POST', agent: false })
+  asked.end()
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  const said = await text(answer)
+  if (answer.statusCode !== 200) throw new Error(`the second provider, asked to ${what}: ${said}`)
 }
 
 function createAna(): SecondPerson {
@@ -124,6 +136,7 @@ async function writeConfig(
       tokenLifeSeconds: options.tokenLifeSeconds ?? 600,
     },
     people: [ana],
+    control: join(stateDir, 'control'),
   }
   await writeFile(config, JSON.stringify(settings), { mode: 0o600 })
   return config

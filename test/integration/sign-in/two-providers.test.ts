@@ -97,49 +97,65 @@ async function login(
   }
 }
 
-const atSecond = async (page: Page): Promise<void> => {
-  await press(page, 'other', 'link')
-  const { name, password } = second.ana
-  const fields = await page.$$('input:not([type=hidden])')
-  await fields[0]?.type(name)
-  await fields[1]?.type(password)
-  await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')])
+/** What people do at a provider, and what happens to it. */
+interface Provider {
+  username: string
+  issuer(): string
+  /** As ana, from the page where one chooses. */
+  signIn(page: Page): Promise<void>
+  rotateKeys(): Promise<void>
+  /** ana is out there. */
+  shutOut(): Promise<void>
+  letIn(): void
+  stop(): Promise<void>
+  start(): Promise<void>
 }
 
-const atFirst = async (page: Page): Promise<void> => {
-  await press(page, 'corp', 'link')
-  await fillIn(page, 'Name', 'ana')
-  await fillIn(page, 'Password', bed.passwordOf('ana'))
-  await press(page, 'Sign in')
-  await press(page, 'Allow')
+const PROVIDERS: Readonly<Record<string, Provider>> = {
+  "the sandbox's": {
+    username: 'ana',
+    issuer: () => bed.provider.issuer,
+    async signIn(page) {
+      await press(page, 'corp', 'link')
+      await fillIn(page, 'Name', 'ana')
+      await fillIn(page, 'Password', bed.passwordOf('ana'))
+      await press(page, 'Sign in')
+      await press(page, 'Allow')
+    },
+    rotateKeys: () => bed.provider.rotateKeys({ keepOld: false }),
+    shutOut: async () => bed.provider.disable('ana'),
+    letIn: () => bed.provider.enable('ana'),
+    stop: () => bed.provider.stop(),
+    start: () => bed.provider.start(),
+  },
+  'one by another library': {
+    username: 'other:ana',
+    issuer: () => second.issuer,
+    async signIn(page) {
+      await press(page, 'other', 'link')
+      const fields = await page.$$('input:not([type=hidden])')
+      await fields[0]?.type(second.ana.name)
+      await fields[1]?.type(second.ana.password)
+      await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')])
+    },
+    rotateKeys: () => second.rotateKeys({ keepOld: false }),
+    shutOut: () => second.endSignIns(),
+    letIn: () => undefined,
+    stop: () => second.stop(),
+    start: () => second.start(),
+  },
 }
 
-describe('with a browser and a choice of providers', () => {
-  it('ana of the one and ana of the other are two people', async () => {
-    const [one, two] = [await login(atFirst), await login(atSecond)]
-    const first = await bed.logins.verify(one.token)
-    const other = await bed.logins.verify(two.token)
-    expect(first).toMatchObject({ username: 'ana', issuer: bed.provider.issuer })
-    expect(other).toMatchObject({
-      username: `other:${second.ana.name}`,
-      issuer: second.issuer,
-      groups: [...second.ana.groups],
-    })
-  })
+describe.each(Object.entries(PROVIDERS))('with %s provider', (_name, provider) => {
+  const { username } = provider
 
-  it('a sign-in at the second is renewed, asked about, and survives a change of its keys', async () => {
-    const { refresh } = await login(atSecond)
-    bed.ahead.ms += 6 * MINUTE
-    const { client, config } = oauth
-    const next = await client.refreshTokenGrant(config, refresh)
-    await second.rotateKeys({ keepOld: false })
-    bed.ahead.ms += 6 * MINUTE
-    await expect(bed.logins.verify(next.access_token)).resolves.toMatchObject({
-      username: `other:${second.ana.name}`,
+  it('a person signs in with a browser', async () => {
+    const { token } = await login(provider.signIn)
+    await expect(bed.logins.verify(token)).resolves.toMatchObject({
+      username,
+      issuer: provider.issuer(),
+      groups: expect.arrayContaining(['dev']),
     })
-    // And with the new key somebody new comes in.
-    const again = await login(atSecond)
-    await expect(bed.logins.verify(again.token)).resolves.toBeDefined()
   })
 
   it('a command without a browser is let in from the page, by its code', async () => {
@@ -148,12 +164,95 @@ describe('with a browser and a choice of providers', () => {
     const page = await browser.page()
     await page.goto(started.verification_uri_complete ?? '')
     await press(page, 'Continue')
-    await atFirst(page)
+    await provider.signIn(page)
     expect(await page.$eval('main', (main) => main.textContent)).toContain(started.user_code)
     await press(page, 'Yes, it is mine')
     expect(await page.title()).toBe('Done - Podgate')
     const tokens = await client.pollDeviceAuthorizationGrant(config, started)
-    await expect(bed.logins.verify(tokens.access_token)).resolves.toMatchObject({ username: 'ana' })
+    await expect(bed.logins.verify(tokens.access_token)).resolves.toMatchObject({ username })
     await page.close()
   })
+
+  it('a sign-in is renewed', async () => {
+    const { token, refresh } = await login(provider.signIn)
+    bed.ahead.ms += 6 * MINUTE
+    const next = await oauth.client.refreshTokenGrant(oauth.config, refresh)
+    expect(next.access_token).not.toBe(token)
+    await expect(bed.logins.verify(next.access_token)).resolves.toMatchObject({ username })
+  })
+
+  it('a sign-in outlives the withdrawal of the keys it was made with, and new ones are made', async () => {
+    const { token } = await login(provider.signIn)
+    await provider.rotateKeys()
+    bed.ahead.ms += 6 * MINUTE
+    await expect(bed.logins.verify(token)).resolves.toMatchObject({ username })
+    const again = await login(provider.signIn)
+    await expect(bed.logins.verify(again.token)).resolves.toMatchObject({ username })
+  })
+
+  it('whom the provider shuts out is out here after five minutes, and cannot renew', async () => {
+    const { token, refresh } = await login(provider.signIn)
+    await expect(bed.logins.verify(token)).resolves.toBeDefined()
+    await provider.shutOut()
+    try {
+      bed.ahead.ms += 5 * MINUTE
+      await expect(bed.logins.verify(token)).rejects.toMatchObject({ id: 1453 })
+      await expect(oauth.client.refreshTokenGrant(oauth.config, refresh)).rejects.toMatchObject({
+        error: 'invalid_grant',
+      })
+    } finally {
+      provider.letIn()
+    }
+  })
+
+  it('whom an admin revokes is out at once, cannot renew, and cannot sign in again', async () => {
+    const { token, refresh } = await login(provider.signIn)
+    const identify = () =>
+      bed.identify({ headers: { authorization: `Bearer ${token}` }, socket: undefined as never })
+    await expect(identify()).resolves.toMatchObject({ username })
+    const target = { kind: 'User', username } as const
+    const rule = await bed.revoking.revoker.revoke({ target, block: true, by: 'bo', reason: 'x' })
+    try {
+      await expect(identify()).rejects.toMatchObject({ id: 1450 })
+      await expect(oauth.client.refreshTokenGrant(oauth.config, refresh)).rejects.toMatchObject({
+        error: 'invalid_grant',
+      })
+      await expect(refusalAt(provider)).resolves.toContain('your access was revoked by bo')
+    } finally {
+      await bed.revoking.revoker.lift(rule._id)
+    }
+  })
+
+  it('nobody who is signed in is kept out while it is away, and it is asked when it is back', async () => {
+    const { token } = await login(provider.signIn)
+    const sinceAsked = async (): Promise<number> => {
+      const { credential } = await bed.logins.verify(token)
+      const stored = await bed.revoking.logins.getLogin(credential.login ?? '')
+      return Date.now() + bed.ahead.ms - (stored?.checkedAt.getTime() ?? 0)
+    }
+    await provider.stop()
+    try {
+      bed.ahead.ms += 6 * MINUTE
+      expect(await sinceAsked()).toBeGreaterThanOrEqual(6 * MINUTE)
+    } finally {
+      await provider.start()
+    }
+    bed.ahead.ms += MINUTE
+    expect(await sinceAsked()).toBeLessThan(MINUTE)
+    const again = await login(provider.signIn)
+    await expect(bed.logins.verify(again.token)).resolves.toMatchObject({ username })
+  })
 })
+
+/** What the page says to ana, who is refused after she has signed in there. */
+async function refusalAt(provider: Provider): Promise<string> {
+  const { client, config } = oauth
+  const started = await client.initiateDeviceAuthorization(config, {})
+  const page = await browser.page()
+  await page.goto(started.verification_uri_complete ?? '')
+  await press(page, 'Continue')
+  await provider.signIn(page)
+  const said = await page.$eval('main', (main) => main.textContent)
+  await page.close()
+  return said ?? ''
+}
