@@ -116,6 +116,19 @@ async function putSession(id: string, who = 'ana', minute = 0, issuer = ISSUER):
   await store.putSession(sessionDocument(start, 'w', new Date()))
 }
 
+const LARGE_BYTES = 256 * 1024
+
+/** More than sockets hold. */
+async function putLargeSession(id: string, frames: number): Promise<void> {
+  await putSession(id)
+  const data = randomBytes(LARGE_BYTES)
+  const entry = { kind: 'stdout', atMs: 1, data } as const
+  await putFrames(
+    id,
+    Array.from({ length: frames }, () => [entry]),
+  )
+}
+
 async function putFrames(id: string, frames: Entry[][]): Promise<void> {
   for (const [seq, entries] of frames.entries()) {
     await store.putFrame(await encodeFrame(entries, { session: id, seq, writer: 'w' }))
@@ -256,12 +269,7 @@ describe('the frames of a session', () => {
   })
 
   it('are read no faster than the client takes them', async () => {
-    await putSession('s-1')
-    const data = randomBytes(256 * 1024)
-    await putFrames(
-      's-1',
-      Array.from({ length: 120 }, () => [{ kind: 'stdout' as const, atMs: 1, data }]),
-    )
+    await putLargeSession('s-1', 120)
     const response = await open('sessions/s-1/frames')
     let before = -1
     // Until nothing moves any more: sockets hold some megabytes, the rest stays in the store.
@@ -274,18 +282,13 @@ describe('the frames of a session', () => {
     expect(fetched).toBeLessThan(80)
     let size = 0
     for await (const chunk of response as AsyncIterable<Buffer>) size += chunk.length
-    expect(size).toBeGreaterThan(120 * data.length)
+    expect(size).toBeGreaterThan(120 * LARGE_BYTES)
     // All frames, and at most one window of look-ups beyond the last.
     expect(fetched).toBeLessThanOrEqual(125)
   })
 
   it('stop being read when the client goes away', async () => {
-    await putSession('s-1')
-    const data = randomBytes(256 * 1024)
-    await putFrames(
-      's-1',
-      Array.from({ length: 60 }, () => [{ kind: 'stdout' as const, atMs: 1, data }]),
-    )
+    await putLargeSession('s-1', 60)
     const response = await open('sessions/s-1/frames')
     response.destroy()
     expect((await get('sessions/s-1')).code).toBe(200)
@@ -293,12 +296,7 @@ describe('the frames of a session', () => {
   })
 
   it('end when whoever reads them is revoked, in a broken connection', async () => {
-    await putSession('s-1')
-    const data = randomBytes(256 * 1024)
-    await putFrames(
-      's-1',
-      Array.from({ length: 60 }, () => [{ kind: 'stdout' as const, atMs: 1, data }]),
-    )
+    await putLargeSession('s-1', 60)
     const response = await open('sessions/s-1/frames')
     const target = { kind: 'User', username: 'ana' } as const
     await revoking.revoker.revoke({ target, block: true, by: 'bo', reason: 'left' })

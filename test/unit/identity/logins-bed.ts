@@ -22,73 +22,57 @@ const LIMITS: LoginLimits = {
 }
 export const CLIENT = { address: '127.0.0.1', userAgent: 'test' }
 
-export interface LoginsBed {
-  store: MemoryLoginStore
+export class LoginsBed {
+  readonly store: MemoryLoginStore = createMemoryLoginStore()
   /** ms since the epoch. */
-  clock: number
+  clock: number = Date.UTC(2026, 10, 23, 12)
+  readonly asked: string[] = []
+  readonly ended: [string, string][] = []
+  readonly told: string[] = []
+  readonly kept: Set<string> = new Set()
+
   /** What the provider answers; it is asked with the refresh tokens in `asked`. */
-  provider: (upstream: string) => Promise<Recheck>
-  asked: string[]
-  ended: [string, string][]
-  told: string[]
-  kept: Set<string>
-  configured: (provider: string, issuer: string) => boolean
-}
+  provider: (upstream: string) => Promise<Recheck> = (upstream) =>
+    Promise.resolve({ kind: 'alive', upstream: `${upstream}+` })
 
-export function newBed(): LoginsBed {
-  return {
-    store: createMemoryLoginStore(),
-    clock: Date.UTC(2026, 10, 23, 12),
-    provider: (upstream) => Promise.resolve({ kind: 'alive', upstream: `${upstream}+` }),
-    asked: [],
-    ended: [],
-    told: [],
-    kept: new Set(),
-    configured: () => true,
+  configured: (provider: string, issuer: string) => boolean = () => true
+
+  replica(limits: Partial<LoginLimits> = {}, patienceMs = 10_000): Logins {
+    return createLogins({
+      store: this.store,
+      limits: { ...LIMITS, ...limits },
+      recheck: (name) =>
+        name === 'corp'
+          ? async (upstream) => {
+              this.asked.push(upstream)
+              return await this.provider(upstream)
+            }
+          : undefined,
+      isConfigured: (name, issuer) => this.configured(name, issuer),
+      endLogin: async (login, reason) => {
+        this.ended.push([login, reason])
+        await this.store.endLogins({ id: login }, new Date(this.clock), reason)
+      },
+      assertMayBegin: ({ username }) => {
+        if (this.kept.has(username)) {
+          throw new GatewayError('Unauthorized', 'kept out', { id: 1450 })
+        }
+      },
+      onError: (message) => void this.told.push(message),
+      now: () => this.clock,
+      patienceMs,
+    })
   }
-}
 
-export function replicaOf(
-  bed: LoginsBed,
-  limits: Partial<LoginLimits> = {},
-  patienceMs = 10_000,
-): Logins {
-  return createLogins({
-    store: bed.store,
-    limits: { ...LIMITS, ...limits },
-    recheck: (name) =>
-      name === 'corp'
-        ? async (upstream) => {
-            bed.asked.push(upstream)
-            return await bed.provider(upstream)
-          }
-        : undefined,
-    isConfigured: (name, issuer) => bed.configured(name, issuer),
-    endLogin: async (login, reason) => {
-      bed.ended.push([login, reason])
-      await bed.store.endLogins({ id: login }, new Date(bed.clock), reason)
-    },
-    assertMayBegin: ({ username }) => {
-      if (bed.kept.has(username)) throw new GatewayError('Unauthorized', 'kept out', { id: 1450 })
-    },
-    onError: (message) => void bed.told.push(message),
-    now: () => bed.clock,
-    patienceMs,
-  })
-}
+  signedIn(overrides: Partial<SignedIn> = {}): SignedIn {
+    const { username, groups, extra, issuer } = userNamed('ana', { groups: ['dev'] })
+    const person = { username, groups, extra, issuer, signIn: { amr: ['pwd'], at: this.clock } }
+    return { person, subject: 'sub-ana', upstream: 'upstream-secret', ...overrides }
+  }
 
-export function signedInAt(clock: number, overrides: Partial<SignedIn> = {}): SignedIn {
-  const { username, groups, extra, issuer } = userNamed('ana', { groups: ['dev'] })
-  const person = { username, groups, extra, issuer, signIn: { amr: ['pwd'], at: clock } }
-  return { person, subject: 'sub-ana', upstream: 'upstream-secret', ...overrides }
-}
-
-export async function beginAt(
-  clock: number,
-  logins: Logins,
-  overrides: Partial<SignedIn> = {},
-): Promise<IssuedTokens> {
-  return await logins.begin('corp', signedInAt(clock, overrides), CLIENT)
+  async begin(logins: Logins, overrides: Partial<SignedIn> = {}): Promise<IssuedTokens> {
+    return await logins.begin('corp', this.signedIn(overrides), CLIENT)
+  }
 }
 
 export function refused(id: number): object {
