@@ -223,6 +223,26 @@ describe('a pod to sit in', () => {
     expect(made()).toEqual([])
   })
 
+  it('is not made for somebody who is revoked while the record of it is being stored', async () => {
+    const { store, revoking } = under
+    store.holding = true
+    const answer = create(pod(SITTING))
+    answer.catch(() => undefined)
+    await eventually('a frame', () => store.held.length > 0)
+    const target = { kind: 'User', username: 'ana' } as const
+    await revoking.revoker.revoke({ target, block: true, by: 'bo', reason: 'left' })
+    store.holding = false
+    for (const seq of store.held) store.answer(seq)
+    // Requests of somebody who is revoked are cut.
+    await expect(answer).rejects.toMatchObject({ code: 'ECONNRESET' })
+    await eventually('the record', () => sessions()[0]?.end !== undefined)
+    expect(made()).toEqual([])
+    expect(sessions()[0]?.end).toMatchObject({
+      outcome: 'Refused',
+      message: expect.stringContaining('your access was revoked by bo'),
+    })
+  })
+
   it('needs one approval, whatever kubectl calls it at each try', async () => {
     await under.close()
     await start({ ...NEEDS_APPROVAL, debug: { privileged: true } })

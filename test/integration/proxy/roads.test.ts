@@ -374,6 +374,27 @@ describe('a token', () => {
     expect((await bed.sealed()).end).toMatchObject({ outcome: 'Failed', message: 'no robot' })
   })
 
+  it('is not given to somebody who is revoked while the record of it is being stored', async () => {
+    bed = await RoadBed.start(ground, TOKENS)
+    bed.serves(/\/token$/, (_request, response) =>
+      json(response, 201, { status: { token: SECRET } }),
+    )
+    const { store, revoking } = bed.under
+    store.holding = true
+    const answer = mint(WISH)
+    await eventually('a frame', () => store.held.length > 0)
+    const target = { kind: 'User', username: 'ana' } as const
+    await revoking.revoker.revoke({ target, block: true, by: 'bo', reason: 'left' })
+    store.holding = false
+    for (const seq of store.held) store.answer(seq)
+    const { code, body } = await answer
+    expect([code, body.toString()]).toEqual([401, expect.not.stringContaining(SECRET)])
+    expect((await bed.sealed()).end).toMatchObject({
+      outcome: 'Refused',
+      message: expect.stringContaining('your access was revoked by bo'),
+    })
+  })
+
   it('is not given where the record of it cannot be stored', async () => {
     bed = await RoadBed.start(ground, TOKENS)
     bed.serves(/\/token$/, (_request, response) => {

@@ -24,6 +24,8 @@ let server: Server
 let base: string
 let revoking: Revoking
 let failures: string[]
+/** Of the gateway; stands still. */
+let clock: number
 
 beforeAll(async () => {
   provider = await startJwksServer()
@@ -37,6 +39,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   failures = []
+  clock = Date.now()
   revoking = await startRevoking(new AbortController().signal)
   const issuer = withDefaults({
     issuer: provider.issuer,
@@ -59,6 +62,7 @@ beforeEach(async () => {
     assertMayBegin: () => undefined,
     onSignIn: () => undefined,
     onFailure: (error) => void failures.push(error.message),
+    now: () => clock,
   })
   server = createServer((request, response) => app(request, response))
   server.listen(0, '127.0.0.1')
@@ -101,6 +105,17 @@ async function signedIn(subject: string, providerSession: string): Promise<() =>
   )
   return () => live.signal.aborted
 }
+
+describe('whoever posts what is no token', () => {
+  it('is told to come back later after two thousand, which no provider needs at once', async () => {
+    const codes = new Map<number, number>()
+    for (let n = 0; n < 21; n += 1) {
+      const some = await Promise.all(Array.from({ length: 100 }, () => post(undefined)))
+      for (const code of some) codes.set(code, (codes.get(code) ?? 0) + 1)
+    }
+    expect(Object.fromEntries(codes)).toEqual({ 400: 2000, 429: 100 })
+  })
+})
 
 describe('a provider that says somebody has signed out', () => {
   it('ends what came of that session, and nothing else', async () => {
