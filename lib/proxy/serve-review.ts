@@ -18,6 +18,7 @@ import { readNamespaceLabels, type AdmitDeps } from './admit.ts'
 import type { Exchange } from './exchange.ts'
 import { identityOf } from './identity-of.ts'
 
+const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
 const MAX_BODY_BYTES = 64 * 1024
 /** kubectl shows it on one line; a header is no place for more. */
 const MAX_WARNING = 400
@@ -36,6 +37,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 }
 
 interface Attributes {
+  verb?: string
   namespace?: string
   group?: string
   resource?: string
@@ -114,27 +116,70 @@ function warning(text: string): string {
   return `299 podgate "${plain.slice(0, MAX_WARNING).replace(/\\$/, '')}"`
 }
 
+/** The API server's answer about other attributes than those that were asked for. */
+async function reviewOf(
+  { client }: AdmitDeps,
+  user: User,
+  resourceAttributes: Attributes,
+): Promise<Review> {
+  return await client.request<Review>('POST', REVIEWS, {
+    headers: identityOf(user),
+    body: {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectAccessReview',
+      spec: { resourceAttributes },
+    },
+  })
+}
+
+function operationOf({ group = '', resource = '', subresource = '' }: Attributes) {
+  const key = `${resource}/${subresource}`
+  return group === '' && Object.hasOwn(OPERATIONS, key) ? OPERATIONS[key] : undefined
+}
+
+/**
+ * What people mean who type `kubectl auth can-i create pods/exec`. kubectl reads TYPE/NAME there and
+ * asks for `create` on a pod called "exec"; but no request that creates a pod is authorized with a
+ * name (k8s.io/apiserver RequestInfo), so that question has no other use. With other verbs a pod may
+ * well have that name, and they are left alone.
+ */
+function subresourceMeant(asked: Attributes): Attributes | undefined {
+  const { name, subresource = '', ...rest } = asked
+  if (asked.verb !== 'create' || name === undefined || subresource !== '') return undefined
+  const meant = { ...rest, subresource: name }
+  return operationOf(meant) === undefined ? undefined : meant
+}
+
+/** Some clients put both into `resource`. */
+function apart(asked: Attributes): Attributes {
+  const [resource = '', inResource] = (asked.resource ?? '').split('/')
+  return inResource === undefined ? asked : { ...asked, resource, subresource: inResource }
+}
+
 /** @throws GatewayError, or UpstreamStatusError, while nothing has been answered */
 export async function serveReview(deps: AdmitDeps, exchange: Exchange): Promise<void> {
   const { info, user, request, response } = exchange
-  const review = await deps.client.request<Review>(
-    'POST',
-    info.path + (info.query === '' ? '' : `?${info.query}`),
-    {
-      headers: identityOf(user),
-      body: await readBody(request),
-      contentType: request.headers['content-type'] ?? 'application/json',
-    },
-  )
-  const attributes = review.spec?.resourceAttributes ?? {}
-  const [resource = '', inName] = (attributes.resource ?? '').split('/')
-  const subresource = inName ?? attributes.subresource ?? ''
-  const key = `${resource}/${subresource}`
-  const operation = Object.hasOwn(OPERATIONS, key) ? OPERATIONS[key] : undefined
-  const isOurs = operation !== undefined && (attributes.group ?? '') === ''
+  const path = info.path + (info.query === '' ? '' : `?${info.query}`)
+  const review = await deps.client.request<Review>('POST', path, {
+    headers: identityOf(user),
+    body: await readBody(request),
+    contentType: request.headers['content-type'] ?? 'application/json',
+  })
+  const asked = apart(review.spec?.resourceAttributes ?? {})
+  const meant = subresourceMeant(asked)
+  let readAs = ''
+  if (meant !== undefined) {
+    readAs = `read as create ${meant.resource} --subresource=${meant.subresource}: `
+    const { status } = await reviewOf(deps, user, meant)
+    const reason = readAs + (status?.reason || 'RBAC of the cluster does not allow it')
+    review.status = { ...status, reason }
+  }
+  const attributes = meant ?? asked
+  const operation = operationOf(attributes)
   const headers: Record<string, string> = { 'content-type': 'application/json' }
-  if (isOurs && review.status?.allowed === true) {
-    const { verdict, reason } = await explain(deps, user, operation, { ...attributes, resource })
+  if (operation !== undefined && review.status?.allowed === true) {
+    const { verdict, reason: why } = await explain(deps, user, operation, attributes)
+    const reason = readAs + why
     review.status = { ...review.status, allowed: verdict !== 'no', reason }
     if (verdict !== 'no') headers['warning'] = warning(reason)
   }

@@ -159,6 +159,16 @@ describe('kubectl auth can-i', () => {
       expect(yes.stderr).toMatch(
         /Warning: AccessPolicy shop\/tools-shell allows it for pods with app=tools; AccessPolicy shop\/web-shell allows it for pods with app=web, with approval by group oncall/,
       )
+      const typed = await ask('ana', 'create', 'pods/exec')
+      expect(typed).toMatchObject({ code: 0, stdout: 'yes\n' })
+      expect(typed.stderr).toMatch(
+        /Warning: read as create pods --subresource=exec: AccessPolicy shop\/tools-shell allows it/,
+      )
+      const typedNo = await ask('dpo', 'create', 'pods/exec')
+      expect(typedNo.code).toBe(1)
+      expect(typedNo.stdout + typedNo.stderr).toMatch(
+        /no - read as create pods --subresource=exec: RBAC of the cluster does not allow it/,
+      )
       const web = await ask('ana', 'create', 'pods/web-0', '--subresource=exec')
       expect(web.stderr).toMatch(
         /allowed by AccessPolicy shop\/web-shell, with approval by group oncall/,

@@ -14,8 +14,9 @@ const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
 
 let ground: Ground
 let under: GatewayUnderTest
-/** What RBAC says, and whether the person may see the pod. */
+/** What RBAC says, to what it was asked, and whether the person may see the pod. */
 let rbac: boolean
+let asked: { name?: string; subresource?: string }[]
 let seesPods: boolean
 
 beforeAll(async () => {
@@ -28,6 +29,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   rbac = true
+  asked = []
   seesPods = true
   const web = { podSelector: { matchLabels: { app: 'web' } } }
   under = await startGatewayUnderTest(ground, [
@@ -43,6 +45,8 @@ beforeEach(async () => {
     let body = ''
     request.on('data', (chunk: Buffer) => (body += chunk.toString()))
     request.on('end', () => {
+      const { spec } = JSON.parse(body) as { spec: { resourceAttributes: object } }
+      asked.push(spec.resourceAttributes)
       const review = { ...(JSON.parse(body) as object), status: { allowed: rbac } }
       response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(review))
     })
@@ -120,6 +124,42 @@ describe('a question about a shell', () => {
   })
 })
 
+describe('a question as people type it, `create pods/exec`, which kubectl sends as a name,', () => {
+  const TYPED = { verb: 'create', resource: 'pods', name: 'exec' }
+  const READ_AS = 'read as create pods --subresource=exec: '
+
+  it('is one about the shell, to RBAC and to the policies, and says so', async () => {
+    const { told, headers } = await ask(TYPED)
+    expect(told).toEqual({
+      allowed: true,
+      reason: `${READ_AS}AccessPolicy shop/web-shell allows it for pods with app=web`,
+    })
+    expect(headers.warning).toBe(`299 podgate "${told.reason ?? ''}"`)
+    expect(asked.at(-1)).toEqual({
+      namespace: 'shop',
+      verb: 'create',
+      resource: 'pods',
+      subresource: 'exec',
+    })
+  })
+
+  it('is no for whom RBAC lets create pods, and no policy open a shell', async () => {
+    const { told } = await ask({ ...TYPED, name: 'attach' })
+    expect(told.allowed).toBe(false)
+    expect(told.reason).toMatch(/^read as create pods --subresource=attach: no policy allows ana/)
+  })
+
+  it('stays the no of RBAC, and says what was asked', async () => {
+    rbac = false
+    const { told, headers } = await ask(TYPED)
+    expect(told).toEqual({
+      allowed: false,
+      reason: 'read as create pods --subresource=exec: RBAC of the cluster does not allow it',
+    })
+    expect(headers.warning).toBeUndefined()
+  })
+})
+
 describe('any other question', () => {
   it.each([
     ['about pods themselves', { verb: 'get', resource: 'pods' }],
@@ -127,6 +167,15 @@ describe('any other question', () => {
     [
       'about a resource of the prototype',
       { verb: 'get', resource: 'constructor', subresource: 'x' },
+    ],
+    [
+      'about a pod that is called as a subresource',
+      { verb: 'get', resource: 'pods', name: 'exec' },
+    ],
+    ['about creating a pod', { verb: 'create', resource: 'pods' }],
+    [
+      'about another group, by a name',
+      { verb: 'create', resource: 'pods', name: 'exec', group: 'x' },
     ],
     ['about a status', { verb: 'get', resource: 'pods', subresource: 'status' }],
   ])('%s is left to the API server', async (_name, attributes) => {
