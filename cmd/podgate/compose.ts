@@ -194,12 +194,8 @@ export async function startGateway(
     const { onRequest, onUpgrade } = gateway
     const clients = config.clientCertificates
     const listener = openListener({
-      ...(clients === undefined
-        ? {}
-        : { clientCa: await readPem('clientCertificates.caFile', clients.caFile) }),
-      ...(clients?.crlFile === undefined
-        ? {}
-        : { clientCrl: await readPem('clientCertificates.crlFile', clients.crlFile) }),
+      clientCa: clients && (await readPem('clientCertificates.caFile', clients.caFile)),
+      clientCrl: clients?.crlFile && (await readPem('clientCertificates.crlFile', clients.crlFile)),
       cert,
       key,
       onRequest,

@@ -5,7 +5,7 @@ import type { GatewayConfig } from '../../lib/config/gateway-config.ts'
 import type { SignInConfig } from '../../lib/config/sign-in-config.ts'
 import { errorText, GatewayError } from '../../lib/errors/gateway-error.ts'
 import { createAuthenticator } from '../../lib/identity/authenticate.ts'
-import { createReadCertificate } from '../../lib/identity/client-certificate.ts'
+import type { CertificateRules, ReadCertificate } from '../../lib/identity/client-certificate.ts'
 import { createIdentify, type Identify } from '../../lib/identity/identify.ts'
 import type { LoginStore } from '../../lib/identity/login-store.ts'
 import {
@@ -14,7 +14,7 @@ import {
   type Logins,
   type LoginLimits,
 } from '../../lib/identity/logins.ts'
-import { createMongoLoginStore } from '../../lib/identity/mongo-login-store.ts'
+import { createMongoLoginStore, KEEP_ENDED_MS } from '../../lib/identity/mongo-login-store.ts'
 import { SYSTEM_DEPS, type OidcDeps } from '../../lib/identity/oidc.ts'
 import { createRevocations, type Revocations } from '../../lib/identity/revocations.ts'
 import { createRevoker, type Revoker, THE_GATEWAY } from '../../lib/identity/revoke.ts'
@@ -24,7 +24,7 @@ import type { Person } from '../../lib/identity/user.ts'
 import type { SignInProvider } from '../../lib/sign-in/provider.ts'
 import { createSignInApp } from '../../lib/sign-in/sign-in-app.ts'
 import type { Logger } from '../../lib/telemetry/logger.ts'
-import { issuersOf, openProviders } from './open-providers.ts'
+import { openProviders } from './open-providers.ts'
 import { prepareStore } from './open-store.ts'
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => void
@@ -44,8 +44,6 @@ export interface OpenIdentity {
 /** Of what runs: a person who is disabled at the provider has to be gone soon after `recheck`. */
 const LIVE_CHECK_MS = 10_000
 const SWEEP_MS = 10 * 60_000
-/** What has ended is kept so long (mongo-login-store.ts). */
-const KEEP_MS = 7 * 24 * 60 * 60_000
 
 function limitsOf(config: SignInConfig | undefined): LoginLimits {
   return {
@@ -87,6 +85,12 @@ function startRounds({ logins, revocations, store, log }: Running): () => void {
   }
 }
 
+/** Loaded where it is configured only: ASN.1 takes a tenth of a second and 8 MB. */
+async function openCertificates(rules: CertificateRules): Promise<ReadCertificate> {
+  const { createReadCertificate } = await import('../../lib/identity/client-certificate.ts')
+  return createReadCertificate(rules)
+}
+
 export async function openIdentity(
   config: GatewayConfig,
   log: Logger,
@@ -110,9 +114,9 @@ export async function openIdentity(
     onRevoked: () => logins.forget(),
   })
   const limits = limitsOf(config.signIn)
-  const keepMs = Math.max(limits.sessionMs, KEEP_MS)
+  const keepMs = Math.max(limits.sessionMs, KEEP_ENDED_MS)
   const revoker = createRevoker({ store, revocations, keepMs })
-  const trusted = issuersOf(config).filter(
+  const trusted = config.oidc.filter(
     ({ acceptIdTokens, accessTokens }) => acceptIdTokens || accessTokens !== undefined,
   )
   const idTokens = createAuthenticator(trusted, deps)
@@ -139,7 +143,7 @@ export async function openIdentity(
     revocations,
     ...(config.clientCertificates === undefined
       ? {}
-      : { certificate: createReadCertificate(config.clientCertificates) }),
+      : { certificate: await openCertificates(config.clientCertificates) }),
     ...(serviceAccounts === undefined ? {} : { serviceAccounts }),
   })
   revocations.start()

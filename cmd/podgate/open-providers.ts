@@ -11,10 +11,9 @@ import {
   type OidcDeps,
 } from '../../lib/identity/oidc.ts'
 import { createOidcSignIn, type OidcSignIn } from '../../lib/identity/oidc-sign-in.ts'
-import { createSamlProvider, type SamlProvider } from '../../lib/identity/saml.ts'
-import { parseIdpMetadata } from '../../lib/identity/saml-metadata.ts'
+import type { SamlProvider } from '../../lib/identity/saml.ts'
 import type { SpentIds } from '../../lib/identity/spent-ids.ts'
-import { withDefaults, type OidcConfig } from '../../lib/identity/user.ts'
+import { withDefaults } from '../../lib/identity/user.ts'
 import { oidcProvider, samlProvider, type SignInProvider } from '../../lib/sign-in/provider.ts'
 import { SIGN_IN_BASE } from '../../lib/sign-in/sign-in-app.ts'
 
@@ -27,19 +26,15 @@ export interface OpenProviders {
   close(): void
 }
 
-export function issuersOf({ oidc }: GatewayConfig): (OidcConfig & { acceptIdTokens: boolean })[] {
-  return oidc.map(({ caFile, ...issuer }) => ({
-    ...issuer,
-    ...(caFile === undefined ? {} : { caFile }),
-  }))
-}
-
+/** XML and its signatures are loaded where SAML is configured only. */
 async function openSaml(
   name: string,
   { metadataFile, ...rules }: SamlSignInConfig,
   base: string,
   spent: SpentIds,
 ): Promise<{ provider: SamlProvider; entityId: string }> {
+  const { createSamlProvider } = await import('../../lib/identity/saml.ts')
+  const { parseIdpMetadata } = await import('../../lib/identity/saml-metadata.ts')
   const own = `${base}/saml/${name}`
   try {
     const idp = parseIdpMetadata(await readFile(metadataFile, 'utf8'))
@@ -78,7 +73,7 @@ export async function openProviders(
       opened.issuers.set(name, entityId)
       continue
     }
-    const issuer = issuersOf(config).find((candidate) => candidate.issuer === oidc?.issuer)
+    const issuer = config.oidc.find((candidate) => candidate.issuer === oidc?.issuer)
     if (issuer === undefined || oidc === undefined) {
       throw new GatewayError('Invalid', `signIn.providers "${name}": its issuer is not in oidc`)
     }

@@ -1,4 +1,5 @@
 /** `kubectl podgate whoami`, `logins`, `revoke`, `restore` and `revocations`. */
+import { clockTime } from '../errors/clock-time.ts'
 import { escapeText } from '../streams/sanitize-terminal.ts'
 import { parseFlags, usageError } from './args.ts'
 import { CliError, ExitCode, statusCodeOf } from './cli-error.ts'
@@ -30,9 +31,7 @@ async function ask(client: KubeClient, path: string, query = {}): Promise<unknow
 }
 
 function clock(ms: number | undefined): string {
-  return ms === undefined
-    ? '<none>'
-    : `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+  return ms === undefined ? '<none>' : clockTime(ms)
 }
 
 const some = (text: string | undefined): string => escapeText(text ?? '<none>')

@@ -2,11 +2,9 @@
  * Reading documents that others wrote, without trusting their shape.
  */
 
-export type JsonObject = Record<string, unknown>
+import { isObject, type JsonObject } from '../api/json-object.ts'
 
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
+export { isObject, type JsonObject }
 
 /** The value at the end of `path`, or undefined where the path breaks off. */
 export function valueAt(value: unknown, ...path: string[]): unknown {

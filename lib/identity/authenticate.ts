@@ -14,7 +14,7 @@ import {
   machineFromClaims,
   personFromClaims,
 } from './claims.ts'
-import { type CompactToken, readToken } from './compact-token.ts'
+import { type CompactToken, MAX_TOKEN_BYTES, readToken } from './compact-token.ts'
 import {
   createOidcProvider,
   DEFAULT_LIMITS,
@@ -45,8 +45,6 @@ export interface AuthenticatorOptions extends Partial<OidcLimits> {
   /** A verified token is looked at again after this; with `maxTrustMs` the most that a withdrawn key lives. */
   maxCachedMs?: number
 }
-
-const MAX_TOKEN_BYTES = 32 * 1024
 
 interface Issuer {
   settings: OidcSettings

@@ -1,6 +1,8 @@
 /**
  * From the claims of an ID token, whose signature is already verified, to a Person. PURE.
  */
+import { isTexts } from '../api/json-object.ts'
+import { clockTime } from '../errors/clock-time.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { leavesGroupsOut } from './left-out-groups.ts'
 import { checkHeaderSafe, checkName } from './names.ts'
@@ -66,7 +68,7 @@ export function isAccessToken(
 /** None where they are not texts. */
 function audiencesOf({ aud }: Claims): string[] {
   const audiences = typeof aud === 'string' ? [aud] : aud
-  return isStringArray(audiences) ? audiences : []
+  return isTexts(audiences) ? audiences : []
 }
 
 function checkAudience(claims: Claims, audience: string): void {
@@ -96,29 +98,32 @@ function checkTimes(claims: Claims, skewSeconds: number, nowMs: number): number 
   if (exp < now - skewSeconds) {
     throw refuse(
       1405,
-      `sign-in expired at ${clockTime(exp)}. Run the same command again to renew it; if that does not help, sign in again`,
+      `sign-in expired at ${clockTime(exp * 1000)}. Run the same command again to renew it; if that does not help, sign in again`,
     )
   }
   if (Math.max(iat, nbf) > now + skewSeconds) {
     throw refuse(
       1406,
-      `the token is not valid before ${clockTime(Math.max(iat, nbf))}; compare the clocks of the sign-in provider and the gateway`,
+      `the token is not valid before ${clockTime(Math.max(iat, nbf) * 1000)}; compare the clocks of the sign-in provider and the gateway`,
     )
   }
   return exp * 1000
 }
 
+/** 1e11 seconds is beyond any date a token can mean, and keeps Date within its range. */
+const MAX_SECONDS = 1e11
+
+/** Seconds since the epoch. */
+export function isTime(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && value < MAX_SECONDS
+}
+
 function numericDate(claims: Claims, name: string): number {
   const value = claims[name]
-  // 1e11 seconds is beyond any date a token can mean, and keeps Date within its range.
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0 || value > 1e11) {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0 || value > MAX_SECONDS) {
     throw refuse(1402, `the token's claim "${name}" is not a time in seconds`)
   }
   return value
-}
-
-function clockTime(seconds: number): string {
-  return `${new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }
 
 /** The person these claims describe under the issuer's rules. */
@@ -181,9 +186,9 @@ function extraOf(
 function signInOf(claims: Claims): SignIn {
   const { auth_time: at, acr, amr } = claims
   return {
-    ...(typeof at === 'number' && at > 0 && at < 1e11 ? { at: at * 1000 } : {}),
+    ...(isTime(at) ? { at: at * 1000 } : {}),
     ...(typeof acr === 'string' && acr !== '' ? { acr } : {}),
-    amr: isStringArray(amr) ? amr : [],
+    amr: isTexts(amr) ? amr : [],
   }
 }
 
@@ -205,7 +210,7 @@ function groupsOf(
   const value = claims[rules.groupsClaim]
   if (value === undefined || value === null) return []
   const groups = typeof value === 'string' ? [value] : value
-  if (!isStringArray(groups)) {
+  if (!isTexts(groups)) {
     throw refuse(1408, `the token's claim "${rules.groupsClaim}" is not a list of names`)
   }
   return [
@@ -236,8 +241,4 @@ const CHECK_KUBECONFIG = 'See what your kubeconfig sends: kubectl config view --
 
 function refuse(id: number, message: string): GatewayError {
   return new GatewayError('Unauthorized', message, { id })
-}
-
-function isStringArray(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }

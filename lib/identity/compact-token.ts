@@ -5,8 +5,12 @@
  * Two readers must not see two tokens in one text, and no second text may stand for the same token:
  * what names a token in records and revocations is computed from its text.
  */
+import { isObject } from '../api/json-object.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Claims } from './claims.ts'
+
+/** Of whoever issues it; the gateway's own are shorter by far. */
+export const MAX_TOKEN_BYTES: number = 32 * 1024
 
 export interface CompactToken {
   text: string
@@ -50,10 +54,10 @@ function parseObject(bytes: Uint8Array, fault: string): Claims {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    if (isObject(value)) {
       // RFC 7519 section 4: one reader takes the first, another one the last.
       if (hasRepeatedName(text)) throw new TypeError('a name stands twice in one object')
-      return value as Claims
+      return value
     }
     throw new TypeError('not a JSON object')
   } catch (error) {

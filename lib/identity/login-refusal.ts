@@ -1,4 +1,5 @@
 /** What somebody is told whose token is of no use (any more), and what helps. PURE. */
+import { clockTime } from '../errors/clock-time.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 
 export function unknownToken(): GatewayError {
@@ -19,10 +20,9 @@ export function ended(reason: string): GatewayError {
 }
 
 export function expired(atMs: number): GatewayError {
-  const at = `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`
   return new GatewayError(
     'Unauthorized',
-    `sign-in expired at ${at}. Run the same command again to renew it; if that does not help: kubectl podgate login`,
+    `sign-in expired at ${clockTime(atMs)}. Run the same command again to renew it; if that does not help: kubectl podgate login`,
     { id: 1405 },
   )
 }

@@ -97,7 +97,6 @@ export interface CheckedLogin {
  */
 export interface LoginStore extends SpentIds {
   prepare(): Promise<void>
-  ping(): Promise<void>
   close(): Promise<void>
 
   insertLogin(login: LoginDocument): Promise<void>

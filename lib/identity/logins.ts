@@ -20,6 +20,7 @@ import {
 import type { LoginDocument, LoginStore, TokenDocument } from './login-store.ts'
 import type { Recheck, SignedIn } from './oidc-sign-in.ts'
 import { ended, expired, unknownToken } from './login-refusal.ts'
+import { createOutcomeCache } from './outcome-cache.ts'
 import type { Person, User } from './user.ts'
 import { within } from './within.ts'
 
@@ -105,12 +106,6 @@ function maxRenewals({ sessionMs, tokenMs }: LoginLimits): number {
   return 100 + 4 * Math.ceil(sessionMs / tokenMs)
 }
 
-interface Cached {
-  user: User
-  expiresAt: number
-  until: number
-}
-
 /** What is known here about a sign-in, so that it can be checked. */
 interface Known {
   key: Buffer
@@ -125,13 +120,8 @@ interface Known {
 
 export function createLogins(deps: LoginsDeps): Logins {
   const { store, limits, now = Date.now } = deps
-  const cache = new Map<string, Cached>()
+  const cache = createOutcomeCache<User>(MAX_CACHED, now)
   const known = new Map<string, Known>()
-
-  function remember(map: Map<string, unknown>): void {
-    const oldest = map.keys().next()
-    if (map.size > MAX_CACHED && oldest.done !== true) map.delete(oldest.value)
-  }
 
   async function issue(
     login: Pick<LoginDocument, '_id' | 'person' | 'endsAt'>,
@@ -206,7 +196,8 @@ export function createLogins(deps: LoginsDeps): Logins {
     entry.checkedAt = Math.max(entry.checkedAt, login.checkedAt.getTime())
     known.delete(login._id)
     known.set(login._id, entry)
-    remember(known)
+    const oldest = known.keys().next()
+    if (known.size > MAX_CACHED && oldest.done !== true) known.delete(oldest.value)
     return entry
   }
 
@@ -266,26 +257,23 @@ export function createLogins(deps: LoginsDeps): Logins {
     }
   }
 
-  async function lookUp(access: string, digest: string): Promise<Cached> {
+  async function lookUp(access: string, digest: string): Promise<User> {
     const token = isWellFormed('access', access) ? await store.getToken(digest) : undefined
     if (token === undefined) throw unknownToken()
     const login = await aliveLogin(token.login)
     note(login, unwrapKey(access, token.wrapped))
-    const expiresAt = token.expiresAt.getTime()
-    return { user: userOf(access, token, login), expiresAt, until: now() + CACHE_MS }
+    return userOf(access, token, login)
   }
 
   async function verify(access: string): Promise<User> {
     const digest = digestOf(access)
-    let entry = cache.get(digest)
-    if (entry === undefined || entry.until <= now()) {
-      cache.delete(digest)
-      entry = await lookUp(access, digest)
-      cache.set(digest, entry)
-      remember(cache)
+    let user = cache.get(digest)
+    if (user === undefined) {
+      user = await lookUp(access, digest)
+      cache.set(digest, user, now() + CACHE_MS)
     }
-    if (entry.expiresAt <= now()) throw expired(entry.expiresAt)
-    const login = entry.user.credential.login ?? ''
+    if (user.expiresAt <= now()) throw expired(user.expiresAt)
+    const login = user.credential.login ?? ''
     const facts = known.get(login)
     if (facts !== undefined) {
       await recheck(login, facts).catch((error: unknown) => {
@@ -293,7 +281,7 @@ export function createLogins(deps: LoginsDeps): Logins {
         throw error
       })
     }
-    return structuredClone(entry.user)
+    return structuredClone(user)
   }
 
   async function renew(refresh: string): Promise<IssuedTokens> {

@@ -2,6 +2,7 @@
  * What a provider says when somebody signs out there (OpenID Connect Back-Channel Logout 1.0, 2.4 and
  * 2.6). The signature is already verified. PURE.
  */
+import { isObject } from '../api/json-object.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Claims } from './claims.ts'
 
@@ -29,10 +30,6 @@ function refuse(why: string): GatewayError {
   return new GatewayError('BadRequest', `the logout token cannot be used: ${why}`, { id: 1418 })
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function text(claims: Claims, name: string): string | undefined {
   const value = claims[name]
   if (value === undefined) return undefined
@@ -55,7 +52,7 @@ export function readLogoutToken(claims: Claims, rules: LogoutRules, nowMs: numbe
     throw refuse('it has expired')
   }
   const { events } = claims
-  if (!isRecord(events) || !isRecord(events[EVENT])) throw refuse('it is no logout token')
+  if (!isObject(events) || !isObject(events[EVENT])) throw refuse('it is no logout token')
   // With one it could be an ID token: the two must never be taken for each other.
   if (claims['nonce'] !== undefined) throw refuse('it has a nonce')
   const subject = text(claims, 'sub')

@@ -33,7 +33,7 @@ import type { Person } from './user.ts'
 /** Its own few connections: a revocation must not queue behind transcripts. */
 const MAX_CONNECTIONS = 16
 /** What has ended is kept so long, so that words can still be found for it. */
-const KEEP_ENDED_MS = 7 * 24 * 60 * 60 * 1000
+export const KEEP_ENDED_MS: number = 7 * 24 * 60 * 60 * 1000
 const HEAD = 'head'
 
 /** People as text: their extras are keyed by names with dots, which field names should not have. */
@@ -68,7 +68,6 @@ export function createMongoLoginStore(options: MongoOptions): LoginStore {
 
 class MongoLoginStore implements LoginStore {
   readonly #client: MongoClient
-  readonly #database: string
   readonly #logins: Collection<Stored<LoginDocument>>
   readonly #tokens: Collection<Stored<TokenDocument>>
   readonly #pending: Collection<PendingDocument>
@@ -78,8 +77,7 @@ class MongoLoginStore implements LoginStore {
 
   constructor(options: MongoOptions) {
     this.#client = openMongo(options, MAX_CONNECTIONS)
-    this.#database = databaseName(options)
-    const database = this.#client.db(this.#database)
+    const database = this.#client.db(databaseName(options))
     this.#logins = database.collection('logins')
     this.#tokens = database.collection('tokens')
     this.#pending = database.collection('pending')
@@ -94,12 +92,6 @@ class MongoLoginStore implements LoginStore {
       await prepareIndexes(this.#tokens, TOKEN_INDEXES)
       await prepareIndexes(this.#pending, PENDING_INDEXES)
       await prepareIndexes(this.#spent, SPENT_INDEXES)
-    })
-  }
-
-  ping(): Promise<void> {
-    return this.#run('asking MongoDB for a sign of life', async () => {
-      await this.#client.db(this.#database).command({ ping: 1 })
     })
   }
 

@@ -3,6 +3,8 @@
 export interface OutcomeCache<T> {
   get(key: string): T | undefined
   set(key: string, value: T, until: number): void
+  delete(key: string): void
+  clear(): void
 }
 
 /** A Map keeps the order of insertion. */
@@ -22,5 +24,7 @@ export function createOutcomeCache<T>(maxEntries: number, now: () => number): Ou
       const oldest = entries.keys().next()
       if (entries.size > maxEntries && oldest.done !== true) entries.delete(oldest.value)
     },
+    delete: (key) => void entries.delete(key),
+    clear: () => entries.clear(),
   }
 }

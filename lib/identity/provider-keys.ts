@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises'
 
 import { createLocalJWKSet, type JSONWebKeySet, type LocalJWKSet } from 'jose'
 
+import { isObject } from '../api/json-object.ts'
 import { errorText, GatewayError } from '../errors/gateway-error.ts'
 import type { FetchJson } from './fetch-json.ts'
 import type { OidcSettings } from './user.ts'
@@ -148,7 +149,7 @@ async function fetchKeys(
   }
   const base = settings.issuer.replace(/\/$/u, '')
   const metadata = await deps.fetchJson(`${base}/.well-known/openid-configuration`, options)
-  if (!isRecord(metadata)) throw new TypeError('the metadata of the provider is not a JSON object')
+  if (!isObject(metadata)) throw new TypeError('the metadata of the provider is not a JSON object')
   const { issuer, jwks_uri: jwksUri } = metadata
   // Discovery 4.3: a provider that names itself otherwise is another provider.
   if (issuer !== settings.issuer) {
@@ -162,10 +163,6 @@ async function fetchKeys(
   return createLocalJWKSet(published)
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function isKeySet(value: unknown): value is JSONWebKeySet {
-  return isRecord(value) && Array.isArray(value['keys']) && value['keys'].every(isRecord)
+  return isObject(value) && Array.isArray(value['keys']) && value['keys'].every(isObject)
 }

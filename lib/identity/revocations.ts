@@ -7,6 +7,7 @@
  * cannot know that there was something to hear. Here silence is noticed: knowledge that is too old is
  * no basis to let anybody in.
  */
+import { clockTime } from '../errors/clock-time.ts'
 import { errorText, GatewayError } from '../errors/gateway-error.ts'
 import type { LoginStore, RevocationDocument } from './login-store.ts'
 import type { User } from './user.ts'
@@ -64,10 +65,9 @@ export function revoked({ by, reason, at, block }: RevocationDocument): GatewayE
   const next = block
     ? 'Signing in again does not help; talk to them'
     : 'Sign in again: kubectl podgate login'
-  const when = `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`
   return new GatewayError(
     'Unauthorized',
-    `your access was revoked by ${by} at ${when}${why}. ${next}`,
+    `your access was revoked by ${by} at ${clockTime(at.getTime())}${why}. ${next}`,
     { id: 1450 },
   )
 }

@@ -21,8 +21,8 @@ import {
   parseAccountName,
 } from '../kube/service-account-name.ts'
 import { type ReviewedToken, reviewToken } from '../kube/token-review.ts'
-import type { Claims } from './claims.ts'
-import { parseClaims } from './compact-token.ts'
+import { type Claims, isTime } from './claims.ts'
+import { MAX_TOKEN_BYTES, parseClaims } from './compact-token.ts'
 import { credentialId } from './credential-id.ts'
 import { checkHeaderSafe } from './names.ts'
 import { createOutcomeCache } from './outcome-cache.ts'
@@ -51,8 +51,6 @@ export interface ServiceAccountOptions {
   /** Never let in: who the gateway itself is. */
   ownAccount?: string
 }
-
-const MAX_TOKEN_BYTES = 32 * 1024
 
 export function createServiceAccounts(options: ServiceAccountOptions): ServiceAccounts {
   const {
@@ -194,11 +192,6 @@ function unverifiedClaims(token: string): Claims | undefined {
 
 function timesOf({ exp, iat }: Claims): { exp: number; iat: number } | undefined {
   return isTime(exp) && isTime(iat) ? { exp, iat } : undefined
-}
-
-/** 1e11 seconds is beyond any date a token can mean, and keeps Date within its range. */
-function isTime(value: unknown): value is number {
-  return typeof value === 'number' && value > 0 && value < 1e11
 }
 
 function adviceFor({ sub }: Claims, audiences: readonly string[]): string {

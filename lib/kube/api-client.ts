@@ -8,6 +8,7 @@
 import { Agent, request as httpsRequest, type AgentOptions } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 
+import { isObject } from '../api/json-object.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { Status } from '../errors/status.ts'
 import type { ApiEndpoint } from './endpoint.ts'
@@ -45,10 +46,6 @@ export function isUpstreamCode(error: unknown, httpCode: number): boolean {
 
 /** Kubernetes' reasons are single words; anything else could end a header line. */
 const REASON = /^[A-Za-z]{1,64}$/
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
 
 /**
  * Reads a refusal's body; text that is no Status is wrapped, never lost.

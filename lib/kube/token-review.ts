@@ -6,6 +6,7 @@
  * leaves `status.audiences` out, and then the token may be for anybody (k8s.io/api
  * authentication/v1 TokenReviewStatus).
  */
+import { isObject, isTexts } from '../api/json-object.ts'
 import type { ApiClient } from './api-client.ts'
 
 export interface ReviewedToken {
@@ -49,9 +50,9 @@ export async function reviewToken(
 }
 
 function readUser(user: unknown): ReviewedToken | undefined {
-  if (!isRecord(user)) return undefined
+  if (!isObject(user)) return undefined
   const { username, uid, groups = [], extra = {} } = user
-  if (typeof username !== 'string' || !isTexts(groups) || !isRecord(extra)) return undefined
+  if (typeof username !== 'string' || !isTexts(groups) || !isObject(extra)) return undefined
   const texts = Object.entries(extra).filter((entry): entry is [string, string[]] =>
     isTexts(entry[1]),
   )
@@ -61,12 +62,4 @@ function readUser(user: unknown): ReviewedToken | undefined {
     extra: Object.fromEntries(texts),
     ...(typeof uid === 'string' && uid !== '' ? { uid } : {}),
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }

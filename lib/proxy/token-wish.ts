@@ -4,6 +4,7 @@
  * Layout: k8s.io/apimachinery pkg/runtime/generated.proto (Unknown) and
  * k8s.io/api/authentication/v1/generated.proto.
  */
+import { isObject } from '../api/json-object.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 
 export interface TokenWish {
@@ -15,10 +16,6 @@ export interface TokenWish {
 
 /** Said of what nobody here can read; whoever approves it approves anything. */
 const UNKNOWN = ['--parameters=unknown']
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
 
 /** As kubectl create token writes it. */
 function jsonWords(spec: Record<string, unknown>): string[] {

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 
 import { parse, stringify } from 'yaml'
 
+import { isObject } from '../api/json-object.ts'
 import { errorText } from '../errors/gateway-error.ts'
 import { type KubectlOptions, runKubectl } from './run-kubectl.ts'
 
@@ -111,9 +112,5 @@ function recordAt(value: unknown, key: string): Record<string, unknown> {
 }
 
 function recordOf(value: unknown): Record<string, unknown> {
-  return isRecord(value) ? value : {}
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject(value) ? value : {}
 }

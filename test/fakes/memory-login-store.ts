@@ -60,7 +60,6 @@ export function createMemoryLoginStore(): MemoryLoginStore {
           value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value,
       ),
     prepare: () => up(() => undefined),
-    ping: () => up(() => undefined),
     close: async () => undefined,
     insertLogin: (login) => up(() => void logins.set(login._id, copyOf(login))),
     getLogin: (id) => up(() => copyOf(logins.get(id))),
