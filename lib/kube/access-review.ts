@@ -7,7 +7,19 @@
 import { GatewayError } from '../errors/gateway-error.ts'
 import type { ApiClient, HeaderMap } from './api-client.ts'
 
-interface ReviewAnswer {
+/** What a SelfSubjectAccessReview is about (authorization.k8s.io/v1 ResourceAttributes). */
+export interface ReviewAttributes {
+  verb?: string
+  group?: string
+  version?: string
+  namespace?: string
+  resource?: string
+  subresource?: string
+  name?: string
+}
+
+export interface AccessReview {
+  spec?: { resourceAttributes?: ReviewAttributes }
   status?: { allowed?: boolean; reason?: string }
 }
 
@@ -37,6 +49,26 @@ function forbidden(username: string, target: ReviewTarget): GatewayError {
   )
 }
 
+/** Whether the person of these headers has the right, as the API server says. */
+export async function reviewAccess(
+  client: ApiClient,
+  identityHeaders: HeaderMap,
+  resourceAttributes: ReviewAttributes,
+): Promise<AccessReview> {
+  return await client.request<AccessReview>(
+    'POST',
+    '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+    {
+      headers: identityHeaders,
+      body: {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes },
+      },
+    },
+  )
+}
+
 /** @throws GatewayError Forbidden in the API server's own words. */
 export async function assertMay(
   client: ApiClient,
@@ -45,18 +77,8 @@ export async function assertMay(
   target: ReviewTarget,
 ): Promise<void> {
   const { group = '', subresource = '', ...rest } = target
-  const answer = await client.request<ReviewAnswer>(
-    'POST',
-    '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
-    {
-      headers: identityHeaders,
-      body: {
-        apiVersion: 'authorization.k8s.io/v1',
-        kind: 'SelfSubjectAccessReview',
-        // `*` asks for every version, as RBAC knows none.
-        spec: { resourceAttributes: { ...rest, group, subresource, version: '*' } },
-      },
-    },
-  )
+  // `*` asks for every version, as RBAC knows none.
+  const attributes = { ...rest, group, subresource, version: '*' }
+  const answer = await reviewAccess(client, identityHeaders, attributes)
   if (answer.status?.allowed !== true) throw forbidden(username, target)
 }

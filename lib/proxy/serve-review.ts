@@ -5,20 +5,19 @@
  * kubectl prints the reason of a no; of a yes it prints nothing but warnings, so the reason of a yes
  * is one.
  */
-import type { IncomingMessage } from 'node:http'
-
 import type { Operation } from '../api/operation.ts'
-import { GatewayError } from '../errors/gateway-error.ts'
 import type { User } from '../identity/user.ts'
+import { type AccessReview, reviewAccess, type ReviewAttributes } from '../kube/access-review.ts'
 import type { HeaderMap } from '../kube/api-client.ts'
 import { readPod } from '../kube/pod.ts'
 import { explainDecision, explainInGeneral, type Explanation } from '../policy/explain.ts'
 import { evaluate, type PolicyInput } from '../policy/evaluate.ts'
 import { readNamespaceLabels, type AdmitDeps } from './admit.ts'
+import { sendJson } from './debug/client-write.ts'
 import type { Exchange } from './exchange.ts'
 import { identityOf } from './identity-of.ts'
+import { readWholeBody } from './whole-body.ts'
 
-const REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
 const MAX_BODY_BYTES = 64 * 1024
 /** kubectl shows it on one line; a header is no place for more. */
 const MAX_WARNING = 400
@@ -36,38 +35,11 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'serviceaccounts/token': 'TokenRequest',
 }
 
-interface Attributes {
-  verb?: string
-  namespace?: string
-  group?: string
-  resource?: string
-  subresource?: string
-  name?: string
-}
-
-interface Review {
-  spec?: { resourceAttributes?: Attributes }
-  status?: { allowed?: boolean; reason?: string }
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MAX_BODY_BYTES) {
-      throw new GatewayError('RequestEntityTooLarge', 'an access review over 64 KiB', { id: 1061 })
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, size)
-}
-
 /** The target, where one is named and the person may see it. */
 async function targetOf(
   { client }: AdmitDeps,
   identity: HeaderMap,
-  { namespace = '', resource, name = '' }: Attributes,
+  { namespace = '', resource, name = '' }: ReviewAttributes,
 ): Promise<Partial<PolicyInput> | undefined> {
   if (name === '') return undefined
   switch (resource) {
@@ -89,7 +61,7 @@ async function explain(
   deps: AdmitDeps,
   user: User,
   operation: Operation,
-  attributes: Attributes,
+  attributes: ReviewAttributes,
 ): Promise<Explanation> {
   const { namespace = '' } = attributes
   const policies = deps.policies.current()
@@ -116,23 +88,7 @@ function warning(text: string): string {
   return `299 podgate "${plain.slice(0, MAX_WARNING).replace(/\\$/, '')}"`
 }
 
-/** The API server's answer about other attributes than those that were asked for. */
-async function reviewOf(
-  { client }: AdmitDeps,
-  user: User,
-  resourceAttributes: Attributes,
-): Promise<Review> {
-  return await client.request<Review>('POST', REVIEWS, {
-    headers: identityOf(user),
-    body: {
-      apiVersion: 'authorization.k8s.io/v1',
-      kind: 'SelfSubjectAccessReview',
-      spec: { resourceAttributes },
-    },
-  })
-}
-
-function operationOf({ group = '', resource = '', subresource = '' }: Attributes) {
+function operationOf({ group = '', resource = '', subresource = '' }: ReviewAttributes) {
   const key = `${resource}/${subresource}`
   return group === '' && Object.hasOwn(OPERATIONS, key) ? OPERATIONS[key] : undefined
 }
@@ -143,7 +99,7 @@ function operationOf({ group = '', resource = '', subresource = '' }: Attributes
  * name (k8s.io/apiserver RequestInfo), so that question has no other use. With other verbs a pod may
  * well have that name, and they are left alone.
  */
-function subresourceMeant(asked: Attributes): Attributes | undefined {
+function subresourceMeant(asked: ReviewAttributes): ReviewAttributes | undefined {
   const { name, subresource = '', ...rest } = asked
   if (asked.verb !== 'create' || name === undefined || subresource !== '') return undefined
   const meant = { ...rest, subresource: name }
@@ -151,7 +107,7 @@ function subresourceMeant(asked: Attributes): Attributes | undefined {
 }
 
 /** Some clients put both into `resource`. */
-function apart(asked: Attributes): Attributes {
+function apart(asked: ReviewAttributes): ReviewAttributes {
   const [resource = '', inResource] = (asked.resource ?? '').split('/')
   return inResource === undefined ? asked : { ...asked, resource, subresource: inResource }
 }
@@ -160,9 +116,9 @@ function apart(asked: Attributes): Attributes {
 export async function serveReview(deps: AdmitDeps, exchange: Exchange): Promise<void> {
   const { info, user, request, response } = exchange
   const path = info.path + (info.query === '' ? '' : `?${info.query}`)
-  const review = await deps.client.request<Review>('POST', path, {
+  const review = await deps.client.request<AccessReview>('POST', path, {
     headers: identityOf(user),
-    body: await readBody(request),
+    body: await readWholeBody(request, { maxBytes: MAX_BODY_BYTES }),
     contentType: request.headers['content-type'] ?? 'application/json',
   })
   const asked = apart(review.spec?.resourceAttributes ?? {})
@@ -170,18 +126,18 @@ export async function serveReview(deps: AdmitDeps, exchange: Exchange): Promise<
   let readAs = ''
   if (meant !== undefined) {
     readAs = `read as create ${meant.resource} --subresource=${meant.subresource}: `
-    const { status } = await reviewOf(deps, user, meant)
+    const { status } = await reviewAccess(deps.client, identityOf(user), meant)
     const reason = readAs + (status?.reason || 'RBAC of the cluster does not allow it')
     review.status = { ...status, reason }
   }
   const attributes = meant ?? asked
   const operation = operationOf(attributes)
-  const headers: Record<string, string> = { 'content-type': 'application/json' }
+  let warned: string | undefined
   if (operation !== undefined && review.status?.allowed === true) {
     const { verdict, reason: why } = await explain(deps, user, operation, attributes)
     const reason = readAs + why
     review.status = { ...review.status, allowed: verdict !== 'no', reason }
-    if (verdict !== 'no') headers['warning'] = warning(reason)
+    if (verdict !== 'no') warned = warning(reason)
   }
-  response.writeHead(201, headers).end(`${JSON.stringify(review)}\n`)
+  sendJson(response, 201, review, warned)
 }

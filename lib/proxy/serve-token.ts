@@ -14,7 +14,6 @@ import { eventEntry } from '../recording/event.ts'
 import type { SessionEnd } from '../recording/session-document.ts'
 import { type Access, NO_POD } from './access.ts'
 import { conductSession, type OpenedSession, type SessionDeps } from './conduct-session.ts'
-import { readWholeBody } from './debug/client-write.ts'
 import type { Exchange } from './exchange.ts'
 import { requestHeaders, responseHeaders } from './headers.ts'
 import { dialExchange } from './http-exchange.ts'
@@ -22,6 +21,7 @@ import { sendStatus } from './respond.ts'
 import { clientOf } from './serve-stream.ts'
 import { limitSession } from './session-limit.ts'
 import { readTokenWish, type TokenWish } from './token-wish.ts'
+import { readWholeBody } from './whole-body.ts'
 
 export interface TokenTarget {
   namespace: string

@@ -15,13 +15,8 @@ import { conductSession, type OpenedSession, type SessionDeps } from '../conduct
 import { identityOf } from '../identity-of.ts'
 import { passThrough } from '../passthrough.ts'
 import { clientOf } from '../serve-stream.ts'
-import {
-  agentHeaders,
-  parseWriteQuery,
-  readWholeBody,
-  sendJson,
-  type WriteRequest,
-} from './client-write.ts'
+import { readWholeBody } from '../whole-body.ts'
+import { agentHeaders, parseWriteQuery, sendJson, type WriteRequest } from './client-write.ts'
 import { podEvent } from './debug-detail.ts'
 import { isDebugPod, mainContainer, podDebugFacts, stablePodName } from './debug-facts.ts'
 import type { SpecPod } from './pod-spec.ts'

@@ -16,13 +16,8 @@ import { identityOf } from '../identity-of.ts'
 import { podChanged } from '../messages.ts'
 import { newSessionId } from '../session-id.ts'
 import { clientOf } from '../serve-stream.ts'
-import {
-  agentHeaders,
-  parseWriteQuery,
-  readWholeBody,
-  sendJson,
-  type WriteRequest,
-} from './client-write.ts'
+import { readWholeBody } from '../whole-body.ts'
+import { agentHeaders, parseWriteQuery, sendJson, type WriteRequest } from './client-write.ts'
 import { ephemeralEvent } from './debug-detail.ts'
 import type { SpecPod } from './pod-spec.ts'
 import { propose, type Proposal } from './proposal.ts'

@@ -1,10 +1,7 @@
-/** The query and the body of a client's write, taken in whole. */
-import type { IncomingMessage } from 'node:http'
-import { PassThrough } from 'node:stream'
-
+/** The query of a client's write. */
 import { describe, expect, it } from '@jest/globals'
 
-import { parseWriteQuery, readWholeBody } from '../../../../lib/proxy/debug/client-write.ts'
+import { parseWriteQuery } from '../../../../lib/proxy/debug/client-write.ts'
 
 describe('the query of a write', () => {
   it.each([
@@ -25,37 +22,4 @@ describe('the query of a write', () => {
       expect(() => parseWriteQuery(raw)).toThrow(expect.objectContaining({ id: 1036 }))
     },
   )
-})
-
-describe('the body', () => {
-  function begin(limits: object): { stream: PassThrough; body: Promise<Buffer> } {
-    const stream = new PassThrough()
-    return { stream, body: readWholeBody(stream as unknown as IncomingMessage, limits) }
-  }
-
-  it('comes whole, up to the limit', async () => {
-    const { stream, body } = begin({ maxBytes: 4 })
-    stream.write('ab')
-    stream.end('cd')
-    expect((await body).toString()).toBe('abcd')
-  })
-
-  it('is refused when it is longer', async () => {
-    const { stream, body } = begin({ maxBytes: 4 })
-    stream.write('abcde')
-    await expect(body).rejects.toMatchObject({ id: 1037, reason: 'RequestEntityTooLarge' })
-  })
-
-  it('is refused when it breaks off', async () => {
-    const { stream, body } = begin({})
-    stream.write('ab')
-    stream.destroy()
-    await expect(body).rejects.toMatchObject({ id: 1037, reason: 'BadRequest' })
-  })
-
-  it('is refused when it does not come in time', async () => {
-    const { stream, body } = begin({ timeoutMs: 1 })
-    stream.write('ab')
-    await expect(body).rejects.toMatchObject({ id: 1037, reason: 'BadRequest' })
-  })
 })
