@@ -14,6 +14,7 @@ import type { IncomingMessage } from 'node:http'
 
 import express, { type NextFunction, type Request, type Response } from 'express'
 
+import { isUnreadableRequest } from '../errors/express-error.ts'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import type { Revocations } from '../identity/revocations.ts'
 import type { Revoker } from '../identity/revoke.ts'
@@ -152,17 +153,11 @@ function sendStatus(
     response.destroy()
     return
   }
-  const known = isUnreadable(error)
+  const known = isUnreadableRequest(error)
     ? new GatewayError('BadRequest', 'the path or the body cannot be read', {
         id: 1600,
         cause: error,
       })
     : asGatewayError(error, 'reading transcripts')
   response.status(known.code).json(known.toStatus())
-}
-
-/** Express's own complaints, about a path like /%zz and about bodies. */
-function isUnreadable(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null || !('status' in error)) return false
-  return typeof error.status === 'number' && error.status >= 400 && error.status < 500
 }

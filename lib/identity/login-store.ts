@@ -9,6 +9,12 @@
 import type { SpentIds } from './spent-ids.ts'
 import type { Person } from './user.ts'
 
+/** The command that asks for a sign-in, as its request tells. */
+export interface ClientFacts {
+  address: string
+  userAgent: string
+}
+
 /** One sign-in of one person, and all the tokens that come of it. */
 export interface LoginDocument {
   _id: string
@@ -30,7 +36,7 @@ export interface LoginDocument {
   spent: string[]
   /** The provider's refresh token under the key of the sign-in; null: it gave none. */
   upstream: Buffer | null
-  client: { address: string; userAgent: string }
+  client: ClientFacts
   endedAt: Date | null
   endReason: string | null
 }

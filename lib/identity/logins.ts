@@ -17,7 +17,7 @@ import {
   unwrapKey,
   wrapKey,
 } from './gateway-token.ts'
-import type { LoginDocument, LoginStore, TokenDocument } from './login-store.ts'
+import type { ClientFacts, LoginDocument, LoginStore, TokenDocument } from './login-store.ts'
 import type { Recheck, SignedIn } from './oidc-sign-in.ts'
 import { ended, expired, unknownToken } from './login-refusal.ts'
 import { createOutcomeCache } from './outcome-cache.ts'
@@ -64,11 +64,6 @@ export interface IssuedTokens {
   expiresAt: number
   login: string
   person: Person
-}
-
-export interface ClientFacts {
-  address: string
-  userAgent: string
 }
 
 export interface Logins {

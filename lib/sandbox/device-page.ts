@@ -4,7 +4,8 @@
  */
 import type { PageContext } from 'oidc-provider'
 
-import { alertOf, escapeHtml, renderPage } from './page.ts'
+import { escapeHtml } from '../sign-in/pages.ts'
+import { alertOf, renderPage } from './page.ts'
 
 const FORM = 'code_verification'
 

@@ -5,6 +5,8 @@
 import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 
+import { escapeHtml } from '../sign-in/pages.ts'
+
 const STYLE = `
 :root { color-scheme: light dark; font: 1.0625rem/1.5 system-ui, sans-serif }
 body { max-width: 25rem; margin: 12vh auto 2rem; padding: 0 1.25rem }
@@ -71,8 +73,4 @@ export function sendPage(
 
 export function alertOf(problem: string | undefined): string {
   return problem === undefined ? '' : `<p role="alert">${escapeHtml(problem)}</p>`
-}
-
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/gu, (character) => `&#${character.codePointAt(0)};`)
 }

@@ -6,8 +6,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { Interaction, Provider } from 'oidc-provider'
 
+import { escapeHtml } from '../sign-in/pages.ts'
 import type { CodeCheck } from './one-time-code.ts'
-import { alertOf, escapeHtml, sendPage } from './page.ts'
+import { alertOf, sendPage } from './page.ts'
 import { findPerson, type Person } from './people.ts'
 
 const MAX_FORM_BYTES = 16 * 1024

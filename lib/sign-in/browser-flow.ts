@@ -8,11 +8,11 @@ import { createHash } from 'node:crypto'
 import type { Request, Response } from 'express'
 
 import { GatewayError } from '../errors/gateway-error.ts'
-import { digestOf, isWellFormed, newToken, unwrapKey, wrapKey } from '../identity/gateway-token.ts'
-import type { LoginStore } from '../identity/login-store.ts'
+import { isWellFormed, newToken } from '../identity/gateway-token.ts'
+import type { ClientFacts, LoginStore } from '../identity/login-store.ts'
 import type { Freshness, SignedIn } from '../identity/oidc-sign-in.ts'
 import type { Begun, SignInProvider } from './provider.ts'
-import type { AskingCommand } from './pages.ts'
+import { createSealedPending } from './sealed-pending.ts'
 
 /** What the sign-in is for. */
 export type Purpose =
@@ -23,7 +23,7 @@ export interface Journey {
   purpose: Purpose
   provider: string
   /** The command that asks. */
-  command: AskingCommand
+  command: ClientFacts
   begun?: Begun
   /** After the return, while the person is asked to confirm. */
   signedIn?: SignedIn
@@ -86,22 +86,12 @@ export function createBrowserFlow(
   store: Pick<LoginStore, 'putPending' | 'takePending'>,
   now: () => number,
 ): BrowserFlow {
-  async function keep(journey: Journey): Promise<string> {
-    const cookie = newToken('browser')
-    await store.putPending({
-      _id: digestOf(cookie),
-      kind: 'Browser',
-      expiresAt: new Date(now() + JOURNEY_MS),
-      state: 'Open',
-      data: wrapKey(cookie, Buffer.from(JSON.stringify(journey))).toString('base64'),
-    })
-    return cookie
-  }
+  const journeys = createSealedPending<Journey>('Browser', JOURNEY_MS, store, now)
 
   return {
     async depart(response, provider, freshness, journey) {
       const { url, state, begun } = await provider.start(freshness)
-      const cookie = await keep({ ...journey, provider: provider.name, begun })
+      const cookie = await journeys.seal({ ...journey, provider: provider.name, begun })
       setCookie(response, cookieName(state), cookie, provider.kind)
       response.redirect(303, url)
     },
@@ -111,13 +101,12 @@ export function createBrowserFlow(
       const cookie = cookieOf(request, name)
       if (cookie === undefined || !isWellFormed('browser', cookie)) throw closed()
       response.clearCookie(name, { httpOnly: true, secure: true, path: '/' })
-      const found = await store.takePending(digestOf(cookie))
-      if (found?.kind !== 'Browser' || found.expiresAt.getTime() <= now()) throw closed()
-      const plain = unwrapKey(cookie, Buffer.from(found.data, 'base64'))
-      return JSON.parse(plain.toString('utf8')) as Journey
+      const journey = await journeys.open(cookie)
+      if (journey === undefined) throw closed()
+      return journey
     },
     async pause(response, journey) {
-      const cookie = await keep(journey)
+      const cookie = await journeys.seal(journey)
       const state = newToken('code')
       setCookie(response, cookieName(state), cookie, 'oidc')
       return state

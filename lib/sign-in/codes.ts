@@ -13,17 +13,15 @@ import {
   newToken,
   openLetter,
   postLetter,
-  unwrapKey,
-  wrapKey,
 } from '../identity/gateway-token.ts'
-import type { LoginStore } from '../identity/login-store.ts'
+import type { ClientFacts, LoginStore } from '../identity/login-store.ts'
 import type { SignedIn } from '../identity/oidc-sign-in.ts'
-import type { AskingCommand } from './pages.ts'
+import { createSealedPending } from './sealed-pending.ts'
 
 export interface Finished {
   provider: string
   signedIn: SignedIn
-  command: AskingCommand
+  command: ClientFacts
 }
 
 /** RFC 6749 4.1.2 advises ten minutes at most; the command is waiting for it. */
@@ -43,7 +41,7 @@ export interface StartedDevice {
 }
 
 export interface OpenDevice {
-  command: AskingCommand
+  command: ClientFacts
   publicKey: string
   /** Names the device flow in the store. */
   device: string
@@ -56,7 +54,7 @@ export interface Codes {
   /** @throws GatewayError Unauthorized */
   redeemCode(code: string, verifier: string, redirectUri: string): Promise<Finished>
   startDevice(
-    command: AskingCommand,
+    command: ClientFacts,
     freshness: Pick<OpenDevice, 'acr' | 'fresh'>,
   ): Promise<StartedDevice>
   findDevice(userCode: string): Promise<OpenDevice | undefined>
@@ -105,29 +103,17 @@ function invalid(): GatewayError {
 
 export function createCodes(store: Store, now: () => number): Codes {
   const isOver = (at: Date): boolean => at.getTime() <= now()
+  const pending = createSealedPending<CodeData>('Code', CODE_MS, store, now)
   return {
     async issueCode(finished, challenge, redirectUri) {
-      const code = newToken('code')
-      const data: CodeData = { finished, challenge, redirectUri }
-      await store.putPending({
-        _id: digestOf(code),
-        kind: 'Code',
-        expiresAt: new Date(now() + CODE_MS),
-        state: 'Open',
-        data: wrapKey(code, Buffer.from(JSON.stringify(data))).toString('base64'),
-      })
-      return code
+      return await pending.seal({ finished, challenge, redirectUri })
     },
 
     async redeemCode(code, verifier, redirectUri) {
-      if (!isWellFormed('code', code)) throw invalid()
       // Taken before it is looked at: a wrong verifier costs the code (RFC 7636 7.1).
-      const found = await store.takePending(digestOf(code))
-      if (found?.kind !== 'Code' || isOver(found.expiresAt)) throw invalid()
-      const plain = unwrapKey(code, Buffer.from(found.data, 'base64')).toString('utf8')
-      const data = JSON.parse(plain) as CodeData
+      const data = await pending.open(code)
       const challenge = createHash('sha256').update(verifier).digest('base64url')
-      if (challenge !== data.challenge || redirectUri !== data.redirectUri) throw invalid()
+      if (challenge !== data?.challenge || redirectUri !== data.redirectUri) throw invalid()
       return data.finished
     },
 

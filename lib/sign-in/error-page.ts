@@ -1,6 +1,7 @@
 /** What went wrong in a sign-in, in words: a page for people, JSON for a command line. */
 import type { NextFunction, Request, Response } from 'express'
 
+import { isUnreadableRequest } from '../errors/express-error.ts'
 import { asGatewayError, GatewayError } from '../errors/gateway-error.ts'
 import { escapeHtml, sendPage } from './pages.ts'
 import { sendOAuthError } from './token-endpoint.ts'
@@ -15,7 +16,7 @@ export function errorPage(onFailure: (error: GatewayError) => void) {
       next(error)
       return
     }
-    const known = isBadRequest(error)
+    const known = isUnreadableRequest(error)
       ? new GatewayError('BadRequest', 'this request cannot be read', { id: 1456, cause: error })
       : asGatewayError(error, 'signing in')
     onFailure(known)
@@ -27,10 +28,4 @@ export function errorPage(onFailure: (error: GatewayError) => void) {
     const next_ = '<p>Start again from your terminal: <code>kubectl podgate login</code></p>'
     sendPage(response, known.code, 'That did not work', `<p>${escapeHtml(text)}</p>${next_}`)
   }
-}
-
-/** Express's own complaints about paths and bodies. */
-function isBadRequest(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null || !('status' in error)) return false
-  return typeof error.status === 'number' && error.status >= 400 && error.status < 500
 }

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto'
 
 import type { Response } from 'express'
 
+import type { ClientFacts } from '../identity/login-store.ts'
+
 const STYLE = `
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
 body { max-width: 32rem; margin: 12vh auto 0; padding: 0 1.25rem; }
@@ -50,12 +52,7 @@ export function choosePage(choices: readonly { title: string; href: string }[]):
   return `<p>Where do you sign in?</p>\n<p>${links.join('\n')}</p>`
 }
 
-export interface AskingCommand {
-  address: string
-  userAgent: string
-}
-
-function facts({ address, userAgent }: AskingCommand): string {
+function facts({ address, userAgent }: ClientFacts): string {
   return `<dl><dt>From</dt><dd>${escapeHtml(address)}</dd><dt>Program</dt><dd>${escapeHtml(userAgent.slice(0, 200))}</dd></dl>`
 }
 
@@ -71,7 +68,7 @@ export function codePage(action: string, userCode: string, problem?: string): st
 
 export function confirmPage(
   action: string,
-  ask: { user: string; userCode: string; csrf: string; command: AskingCommand },
+  ask: { user: string; userCode: string; csrf: string; command: ClientFacts },
 ): string {
   return `<p>You are signed in as <strong>${escapeHtml(ask.user)}</strong>. A command shows the code
 <strong>${escapeHtml(ask.userCode)}</strong> and wants to act as you.</p>

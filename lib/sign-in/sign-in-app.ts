@@ -292,7 +292,7 @@ function confirm(parts: Parts): Handler {
 }
 
 /** A signature costs much more to check than to make up. */
-function limited({ limit }: Parts): RequestHandler {
+function limited(limit: RateLimit): RequestHandler {
   return (request, _response, next) => {
     limit.take(request.socket.remoteAddress ?? '')
     next()
@@ -322,7 +322,7 @@ export function createSignInApp(deps: SignInDeps): express.Express {
   const at = (path: string): string => `${SIGN_IN_BASE}/${path}`
   app.post(
     at('saml/:name/acs'),
-    limited(parts),
+    limited(parts.limit),
     (request: Request, _response: Response, next: NextFunction) =>
       next(hasJourney(request) ? undefined : closed()),
     readForms(SAML_FORMS),
@@ -334,7 +334,7 @@ export function createSignInApp(deps: SignInDeps): express.Express {
   app.use(readForms(FORMS))
   app.get(at('metadata'), (_request, response) => void response.json(metadataOf(deps)))
   app.get(at('authorize'), authorize(parts))
-  app.get(at('callback'), limited(parts), (request, response) =>
+  app.get(at('callback'), limited(parts.limit), (request, response) =>
     comeBack(parts, request, response, request.query['state'], undefined),
   )
   app.get(at('saml/:name/metadata'), samlMetadata(parts))
@@ -343,11 +343,10 @@ export function createSignInApp(deps: SignInDeps): express.Express {
   app.post(at('verify'), verify(parts))
   app.post(at('confirm'), confirm(parts))
   app.post(at('token'), (request, response) => serveTokenEndpoint(tokens, request, response))
-  app.post(at('logout/:provider'), (request, response) => {
-    parts.logoutLimit.take(request.socket.remoteAddress ?? '')
-    return serveBackChannelLogout(parts, request, response)
-  })
-  app.post(at('revoke'), limited(parts), (request, response) =>
+  app.post(at('logout/:provider'), limited(parts.logoutLimit), (request, response) =>
+    serveBackChannelLogout(parts, request, response),
+  )
+  app.post(at('revoke'), limited(parts.limit), (request, response) =>
     serveRevocation(tokens, request, response),
   )
   app.use((_request, _response, next) => {

@@ -5,11 +5,11 @@
 import type { Request, Response } from 'express'
 
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { ClientFacts } from '../identity/login-store.ts'
 import type { IssuedTokens, Logins } from '../identity/logins.ts'
 import type { Person, User } from '../identity/user.ts'
 import { CLIENT_ID } from './authorize.ts'
 import type { Codes } from './codes.ts'
-import type { AskingCommand } from './pages.ts'
 
 const GRANTS = {
   code: 'authorization_code',
@@ -48,7 +48,7 @@ function field(form: Form, name: string): string {
   throw new OAuthError('invalid_request', `${name} is missing`)
 }
 
-export function commandOf(request: Request): AskingCommand {
+export function commandOf(request: Request): ClientFacts {
   return {
     address: request.socket.remoteAddress ?? '',
     userAgent: (request.headers['user-agent'] ?? '').slice(0, 200),
