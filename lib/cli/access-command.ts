@@ -153,7 +153,7 @@ const REVOKE_COMMAND = 'kubectl podgate revoke'
 
 /** A sign-in and a recorded session are both sessions to a person; their names tell them apart. */
 function targetFrom(word: string, name: string): Record<string, string> {
-  const kind = KINDS[word]
+  const kind = Object.hasOwn(KINDS, word) ? KINDS[word] : undefined
   if (kind === undefined)
     throw usageError(
       REVOKE_COMMAND,

@@ -224,6 +224,10 @@ describe('kubectl podgate sessions', () => {
     { args: ['replay', 's-1', '--speed', '-1'], want: '--speed' },
     { args: ['replay', 's-1', '--speed', '1001'], want: '--speed must be a number from 0' },
     { args: ['replay', 's-1', '--idle-limit', '2'], want: '--idle-limit must be a duration' },
+    { args: ['revoke', 'group', 'dev'], want: '"group" is none of user, issuer, session, token' },
+    { args: ['revoke', 'constructor', 'x'], want: '"constructor" is none of user, issuer' },
+    { args: ['revoke', 'user'], want: 'needs one of: user NAME' },
+    { args: ['revoke', 'token', 't-1', '--for', '1h'], want: '--for is for users and issuers' },
     { args: ['nonsense'], want: 'unknown command "nonsense"' },
   ])('refuses $args', async ({ args, want }) => {
     const { code, out, err } = await podgate(...args)
