@@ -14,7 +14,6 @@ import type { TokenSource } from './sign-in/token-source.ts'
 import {
   type CachedTokens,
   cacheFileOf,
-  clearFailure,
   readFailure,
   readTokens,
   tokensDigest,
@@ -219,7 +218,6 @@ async function renewInto(
   try {
     const renewed = await source.renew(current)
     await writeTokens(cache, renewed)
-    await clearFailure(cache)
     return renewed
   } catch (error) {
     const message = source.explain(error)

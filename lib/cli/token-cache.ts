@@ -54,8 +54,10 @@ export async function readTokens(
   }
 }
 
+/** With them a note of an earlier failure is over. */
 export async function writeTokens(file: string, tokens: CachedTokens): Promise<void> {
   await writeWhole(file, JSON.stringify(tokens))
+  await clearFailure(file)
 }
 
 export async function removeTokens(file: string): Promise<void> {
@@ -80,7 +82,7 @@ export async function writeFailure(file: string, note: FailureNote): Promise<voi
   await writeWhole(failureFile(file), JSON.stringify(note))
 }
 
-export async function clearFailure(file: string): Promise<void> {
+async function clearFailure(file: string): Promise<void> {
   await rm(failureFile(file), { force: true })
 }
 

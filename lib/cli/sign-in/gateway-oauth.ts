@@ -8,7 +8,7 @@ import { errorText } from '../../errors/gateway-error.ts'
 import { createHttpsFetch, type HttpsFetch } from '../../https/https-fetch.ts'
 import { CliError, ExitCode } from '../cli-error.ts'
 import { connectionError } from '../connection-error.ts'
-import { isObject, textAt, textsAt, valueAt } from '../json-value.ts'
+import { isObject, textAt, valueAt } from '../json-value.ts'
 import { proxyEnvOf } from '../proxy-env.ts'
 import type { CachedTokens } from '../token-cache.ts'
 import { VERSION } from '../version.ts'
@@ -39,8 +39,6 @@ export interface GatewayOAuth {
   readonly client: typeof OpenIdClient
   readonly config: OpenIdClient.Configuration
   readonly cluster: string
-  readonly providers: readonly string[]
-  readonly authorizationEndpoint: string
   /** What the cache keeps of an answer of the gateway. */
   tokensOf(answer: OpenIdClient.TokenEndpointResponse): CachedTokens
   /** Who signed in, as the gateway said with the tokens. */
@@ -113,8 +111,6 @@ export async function openGatewayOAuth(
     client,
     config,
     cluster: textAt(metadata, 'podgate_cluster') ?? 'podgate',
-    providers: textsAt(metadata, 'podgate_providers'),
-    authorizationEndpoint: textAt(metadata, 'authorization_endpoint') ?? '',
     tokensOf(answer) {
       const seconds = answer.expires_in ?? 0
       return {

@@ -7,7 +7,7 @@ import { CliError, ExitCode } from '../cli-error.ts'
 import type { CliIo } from '../io.ts'
 import { textAt, valueAt } from '../json-value.ts'
 import { loadContext } from '../kubeconfig.ts'
-import { cacheFileOf, clearFailure, readTokens, removeTokens, writeTokens } from '../token-cache.ts'
+import { cacheFileOf, readTokens, removeTokens, writeTokens } from '../token-cache.ts'
 import { type LockOptions, withTokenLock } from '../token-lock.ts'
 import { caOf } from './authority.ts'
 import { canOpenBrowser, signInWithBrowser, signInWithDevice, signInWithToken } from './flows.ts'
@@ -129,11 +129,7 @@ export async function runLogin(args: readonly string[], io: CliIo): Promise<Exit
     throw refusal(error)
   })
   const tokens = oauth.tokensOf(answer)
-  const write = async (): Promise<void> => {
-    await writeTokens(cache, tokens)
-    await clearFailure(cache)
-  }
-  await withTokenLock(cache, write, LOCK)
+  await withTokenLock(cache, () => writeTokens(cache, tokens), LOCK)
   const who = escapeText(oauth.userOf(answer))
   io.stderr.write(`Signed in as ${who} at ${address.server}.\n`)
   if (isNew) {

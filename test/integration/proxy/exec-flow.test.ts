@@ -8,6 +8,7 @@ import { eventually, settled } from '../../fakes/eventually.ts'
 import { accept } from '../../fakes/scripted-api-server.ts'
 import { refuse } from '../../fakes/scripted-cluster.ts'
 import {
+  CAT,
   POD_PATH,
   pod,
   policy,
@@ -39,17 +40,6 @@ afterEach(async () => {
   await under.close()
 })
 
-const EXEC: ExecTarget = {
-  namespace: 'shop',
-  pod: 'web-0',
-  subresource: 'exec',
-  container: 'main',
-  command: ['cat'],
-  stdin: true,
-  stdout: true,
-  stderr: true,
-  tty: false,
-}
 const NO_SIGNAL = new AbortController().signal
 const SUCCESS = '{"metadata":{},"status":"Success"}'
 
@@ -58,14 +48,14 @@ async function exec(
   person: Person = 'ana',
   wire: Wire = 'WebSocket',
 ): Promise<Observed> {
-  const session = await under.kubectl(person, wire).dial({ ...EXEC, ...changes }, {}, NO_SIGNAL)
+  const session = await under.kubectl(person, wire).dial({ ...CAT, ...changes }, {}, NO_SIGNAL)
   return observe(session)
 }
 
 async function refusalOf(changes: Partial<ExecTarget> = {}, wire: Wire = 'WebSocket') {
   return await under
     .kubectl('ana', wire)
-    .dial({ ...EXEC, ...changes }, {}, NO_SIGNAL)
+    .dial({ ...CAT, ...changes }, {}, NO_SIGNAL)
     .then(
       () => ({ httpCode: 101, status: { message: '' } }),
       (error: unknown) => error as { httpCode: number; status: { message: string } },
@@ -164,7 +154,7 @@ describe('a session', () => {
   })
 
   it('ends upstream within a second when the client goes', async () => {
-    const session = await under.kubectl('ana').dial(EXEC, {}, NO_SIGNAL)
+    const session = await under.kubectl('ana').dial(CAT, {}, NO_SIGNAL)
     observe(session)
     const upstream = upstreamOf()
     session.abort('gone')
@@ -198,7 +188,7 @@ describe('a session', () => {
 
 describe('a shutdown', () => {
   it('does not wait for a client that has stopped reading, and its record is sealed', async () => {
-    const session = await under.kubectl('ana').dial(EXEC, {}, NO_SIGNAL)
+    const session = await under.kubectl('ana').dial(CAT, {}, NO_SIGNAL)
     const client = observe(session)
     upstreamOf().write('begin')
     await client.until(() => client.text('stdout') === 'begin')

@@ -18,6 +18,7 @@ import type { StreamSession } from '../../../lib/streams/session.ts'
 import { eventually, settled } from '../../fakes/eventually.ts'
 import { answer } from '../../fakes/scripted-api-server.ts'
 import {
+  CAT,
   prepareGround,
   startGatewayUnderTest,
   type GatewayUnderTest,
@@ -45,17 +46,6 @@ afterEach(async () => {
   await under.close()
 })
 
-const EXEC: ExecTarget = {
-  namespace: 'shop',
-  pod: 'web-0',
-  subresource: 'exec',
-  container: 'main',
-  command: ['cat'],
-  stdin: true,
-  stdout: true,
-  stderr: true,
-  tty: false,
-}
 const MIB = 1024 * 1024
 const SUCCESS = Buffer.from('{"metadata":{},"status":"Success"}')
 
@@ -139,7 +129,7 @@ interface Opened {
 }
 
 async function open(wire: Wire, changes: Partial<ExecTarget> = {}): Promise<Opened> {
-  const target = { ...EXEC, ...changes }
+  const target = { ...CAT, ...changes }
   const leg = await under.kubectl('ana', wire).dial(target, {}, new AbortController().signal)
   const pod = endOf(under.cluster.sessions.at(-1) as StreamSession)
   return { client: endOf(leg), pod, wire: sockets.at(-1) as Duplex }

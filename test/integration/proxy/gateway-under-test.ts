@@ -12,7 +12,12 @@ import { pino } from 'pino'
 import type { AccessPolicy } from '../../../lib/api/access-policy.generated.ts'
 import { createApprovalDesk, type ApprovalDesk } from '../../../lib/approval/desk.ts'
 import { createApiClient, type ApiClient } from '../../../lib/kube/api-client.ts'
-import { createExecDialer, type ExecDialer, type Wire } from '../../../lib/kube/dial-exec.ts'
+import {
+  createExecDialer,
+  type ExecDialer,
+  type ExecTarget,
+  type Wire,
+} from '../../../lib/kube/dial-exec.ts'
 import { createForwardDialer } from '../../../lib/kube/dial-forward.ts'
 import { createGateway, type Gateway } from '../../../lib/proxy/gateway.ts'
 import { createStoreGate } from '../../../lib/proxy/store-gate.ts'
@@ -72,6 +77,19 @@ export interface GatewayUnderTest {
 }
 
 export const POD_PATH = '/api/v1/namespaces/shop/pods/web-0'
+
+/** `cat` there, which sends back what it gets. */
+export const CAT: ExecTarget = {
+  namespace: 'shop',
+  pod: 'web-0',
+  subresource: 'exec',
+  container: 'main',
+  command: ['cat'],
+  stdin: true,
+  stdout: true,
+  stderr: true,
+  tty: false,
+}
 
 export function pod(uid: string, changes: Partial<StoredObject> = {}): StoredObject {
   return {

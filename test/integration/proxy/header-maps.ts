@@ -7,6 +7,7 @@
 import fc, { type Arbitrary } from 'fast-check'
 
 import { ALIEN, header, IMPERSONATE, LINES, type Line, pick } from './header-lines.ts'
+import { SPDY, V4, V5, WEBSOCKET } from './upgrade-heads.ts'
 
 export interface Road {
   start: string
@@ -45,15 +46,6 @@ export interface HeaderMap {
 const SHOP = '/api/v1/namespaces/shop'
 const POD = `${SHOP}/pods/m-{n}`
 const EXEC = 'exec?command=id&stdout=true'
-const SPDY = ['Connection: Upgrade', 'Upgrade: SPDY/3.1']
-const V4 = 'X-Stream-Protocol-Version: v4.channel.k8s.io'
-const WEBSOCKET = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-]
-const V5 = 'Sec-WebSocket-Protocol: v5.channel.k8s.io'
 const BEARER = `${V5}, base64url.bearer.authorization.k8s.io.{bo64}`
 
 const plain = (start: string): Road => ({

@@ -6,7 +6,6 @@ import type { Duplex } from 'node:stream'
 
 import { expect } from '@jest/globals'
 
-import type { ExecTarget } from '../../../lib/kube/dial-exec.ts'
 import { encodeDataHeader, encodeSynStream } from '../../../lib/spdy/encode.ts'
 import { HeaderBlockEncoder } from '../../../lib/spdy/header-block.ts'
 import type { StreamName } from '../../../lib/streams/channel.ts'
@@ -15,6 +14,7 @@ import type { StreamLimits } from '../../../lib/streams/stream-limits.ts'
 import { observe } from '../../conformance/observe.ts'
 import { eventually } from '../../fakes/eventually.ts'
 import {
+  CAT,
   NEEDS_APPROVAL,
   POD_PATH,
   policy,
@@ -23,6 +23,7 @@ import {
   type Ground,
 } from './gateway-under-test.ts'
 import { signedHead, type RawClient } from './raw-client.ts'
+import { SPDY as TO_SPDY, V4, V5, WEBSOCKET as TO_WEBSOCKET } from './upgrade-heads.ts'
 
 export interface HostileBed {
   readonly under: GatewayUnderTest
@@ -31,18 +32,6 @@ export interface HostileBed {
   /** The bystander still works, and it is the only one that is left. */
   onlyTheBystander(): Promise<void>
   close(): Promise<void>
-}
-
-const ECHO: ExecTarget = {
-  namespace: 'shop',
-  pod: 'web-0',
-  subresource: 'exec',
-  container: 'main',
-  command: ['cat'],
-  stdin: true,
-  stdout: true,
-  stderr: true,
-  tty: false,
 }
 
 function echo(pod: StreamSession): void {
@@ -71,7 +60,7 @@ export async function openHostileBed(
     await take(socket, request, head)
     echo(under.cluster.sessions.at(-1) as StreamSession)
   }
-  const client = await under.kubectl('ana').dial(ECHO, {}, new AbortController().signal)
+  const client = await under.kubectl('ana').dial(CAT, {}, new AbortController().signal)
   const seen = observe(client)
   let echoes = 0
 
@@ -106,18 +95,8 @@ export async function openHostileBed(
 export const EXEC: string = `${POD_PATH}/exec?command=id&stdin=true&stdout=true&stderr=true`
 /** Waits for an approval, as only a terminal does. */
 export const ATTACH: string = `${POD_PATH}/attach?stdin=true&stdout=true&tty=true`
-export const SPDY: readonly string[] = [
-  'Connection: Upgrade',
-  'Upgrade: SPDY/3.1',
-  'X-Stream-Protocol-Version: v4.channel.k8s.io',
-]
-export const WEBSOCKET: readonly string[] = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-  'Sec-WebSocket-Protocol: v5.channel.k8s.io',
-]
+export const SPDY: readonly string[] = [...TO_SPDY, V4]
+export const WEBSOCKET: readonly string[] = [...TO_WEBSOCKET, V5]
 
 export function ask(under: GatewayUnderTest, client: RawClient, wire: 'SPDY' | 'WebSocket'): void {
   const [method, lines] = wire === 'SPDY' ? ['POST', SPDY] : ['GET', WEBSOCKET]

@@ -5,12 +5,13 @@ import { request as httpsRequest } from 'node:https'
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 
-import type { ExecTarget, Wire } from '../../../lib/kube/dial-exec.ts'
+import type { Wire } from '../../../lib/kube/dial-exec.ts'
 import { observe } from '../../conformance/observe.ts'
 import { eventually } from '../../fakes/eventually.ts'
 import { createMemoryLoginStore } from '../../fakes/memory-login-store.ts'
 import { askGateway } from './ask-gateway.ts'
 import {
+  CAT,
   POD_PATH,
   policy,
   prepareGround,
@@ -42,17 +43,6 @@ afterEach(async () => {
   await Promise.all([here.close(), there.close()])
 })
 
-const EXEC: ExecTarget = {
-  namespace: 'shop',
-  pod: 'web-0',
-  subresource: 'exec',
-  container: 'main',
-  command: ['cat'],
-  stdin: true,
-  stdout: true,
-  stderr: true,
-  tty: false,
-}
 const NO_SIGNAL = new AbortController().signal
 const ANA = { kind: 'User', username: 'ana' } as const
 
@@ -107,8 +97,8 @@ describe('who is revoked at one replica', () => {
   it.each<Wire>(['WebSocket', 'SPDY'])(
     'has their shell over %s ended at the other, with words, and the record says so',
     async (wire) => {
-      const client = observe(await there.kubectl('ana', wire).dial(EXEC, {}, NO_SIGNAL))
-      const other = observe(await there.kubectl('eve', wire).dial(EXEC, {}, NO_SIGNAL))
+      const client = observe(await there.kubectl('ana', wire).dial(CAT, {}, NO_SIGNAL))
+      const other = observe(await there.kubectl('eve', wire).dial(CAT, {}, NO_SIGNAL))
       await revokeAna()
       await client.until(() => client.closes.length > 0)
       expect(client.text('error')).toMatch(/your access was revoked by bo .*left.*PODGATE-1450/)
@@ -126,7 +116,7 @@ describe('who is revoked at one replica', () => {
   )
 
   it('types nothing more: what comes after it does not reach the pod', async () => {
-    const session = await there.kubectl('ana').dial(EXEC, {}, NO_SIGNAL)
+    const session = await there.kubectl('ana').dial(CAT, {}, NO_SIGNAL)
     const client = observe(session)
     const upstream = observe(there.cluster.sessions[0] ?? session)
     session.write('stdin', Buffer.from('before'))
@@ -195,7 +185,7 @@ describe('who is revoked at one replica', () => {
     for (const under of [here, there]) {
       const { code, body } = await askGateway(under, ground, '/api/v1/namespaces/shop/pods')
       expect([code, body.toString()]).toEqual([401, expect.stringContaining('PODGATE-1450')])
-      await expect(under.kubectl('ana').dial(EXEC, {}, NO_SIGNAL)).rejects.toBeDefined()
+      await expect(under.kubectl('ana').dial(CAT, {}, NO_SIGNAL)).rejects.toBeDefined()
       expect(under.cluster.seen(/\/exec/)).toEqual([])
     }
     await here.revoking.revoker.lift(id)

@@ -11,6 +11,7 @@ import {
   type Ground,
 } from './gateway-under-test.ts'
 import { RawClient, head, signedHead } from './raw-client.ts'
+import { SPDY, V4, V5, WEBSOCKET } from './upgrade-heads.ts'
 
 let ground: Ground
 let under: GatewayUnderTest
@@ -33,15 +34,6 @@ afterEach(async () => {
 })
 
 const EXEC = `${POD_PATH}/exec?command=id&stdout=true&stderr=true`
-const SPDY = ['Connection: Upgrade', 'Upgrade: SPDY/3.1']
-const V4 = 'X-Stream-Protocol-Version: v4.channel.k8s.io'
-const WEBSOCKET = [
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-]
-const V5 = 'Sec-WebSocket-Protocol: v5.channel.k8s.io'
 
 /** What came from the client and not from the gateway's own watches. */
 function seen(): string[] {
