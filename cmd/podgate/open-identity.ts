@@ -208,10 +208,7 @@ function openSignInApp(parts: SignInParts): Serve | undefined {
     providers,
     store,
     logins,
-    verifyToken: async (token) => {
-      const request = { headers: { authorization: `Bearer ${token}` } } as IncomingMessage
-      return await identify(request)
-    },
+    verifyToken: (token) => identify({ headers: { authorization: `Bearer ${token}` } }),
     endLogins: revoker.endLogins,
     assertMayBegin: (person) => revocations.assertAllowed(beginning(person)),
     onSignIn: ({ username, issuer }, provider) =>

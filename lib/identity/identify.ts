@@ -12,7 +12,8 @@ import type { Logins } from './logins.ts'
 import type { Revocations } from './revocations.ts'
 import type { User } from './user.ts'
 
-export type AskedBy = Pick<IncomingMessage, 'headers' | 'socket'>
+/** A token that comes in another way than by a header of its own has no connection to look at. */
+export type AskedBy = Pick<IncomingMessage, 'headers'> & Partial<Pick<IncomingMessage, 'socket'>>
 
 /** @throws GatewayError: Unauthorized, or ServiceUnavailable while nobody can tell. */
 export type Identify = (request: AskedBy) => Promise<User>
@@ -35,7 +36,7 @@ export function createIdentify(deps: IdentifyDeps): Identify {
   async function verify({ headers, socket }: AskedBy): Promise<User> {
     const { authorization } = headers
     // What is sent on purpose counts, even where the connection has a certificate.
-    if (authorization === undefined) {
+    if (authorization === undefined && socket !== undefined) {
       const user = certificate?.({ socket, headers })
       if (user !== undefined) return user
     }

@@ -1,21 +1,17 @@
 /**
  * Names of people and groups, whoever says them. PURE.
  *
- * They end up in `Impersonate-*` headers (I4), so a name that a header would change is refused: Go
- * trims white space around a header value, so a group " system:masters" would arrive as
- * "system:masters".
+ * They end up in `Impersonate-*` headers (I4), so a name that a header would change is refused.
  */
 import { GatewayError } from '../errors/gateway-error.ts'
-
-/** Printable ASCII, nothing around it: what a header carries to the API server unchanged. */
-const HEADER_SAFE = /^[!-~](?:[ -~]*[!-~])?$/
+import { isHeaderSafe } from '../kube/header-safe.ts'
 
 /** @throws GatewayError Unauthorized */
 export function checkHeaderSafe(what: string, name: string): string {
-  if (!HEADER_SAFE.test(name)) {
+  if (!isHeaderSafe(name)) {
     throw refuse(
       1408,
-      `the ${what} ${JSON.stringify(printable(name))} cannot be used: only printable ASCII without white space around it is allowed`,
+      `the ${what} ${shown(name)} cannot be used: only printable ASCII without white space around it is allowed`,
     )
   }
   return name
@@ -28,14 +24,15 @@ export function checkName(what: string, name: string): string {
   if (name.toLowerCase().startsWith('system:')) {
     throw refuse(
       1408,
-      `the ${what} ${JSON.stringify(printable(name))} is refused: names that start with "system:" belong to Kubernetes`,
+      `the ${what} ${shown(name)} is refused: names that start with "system:" belong to Kubernetes`,
     )
   }
   return name
 }
 
-function printable(name: string): string {
-  return name.replace(/[^ -~]/gu, '?').slice(0, 80)
+/** A value that somebody sent, so that it can be shown: short, and plain ASCII. */
+export function shown(value: string): string {
+  return JSON.stringify(value.replace(/[^ -~]/gu, '?').slice(0, 80))
 }
 
 function refuse(id: number, message: string): GatewayError {

@@ -4,6 +4,7 @@
  * saml-bindings-2.0-os (https://docs.oasis-open.org/security/saml/v2.0/).
  */
 import { GatewayError } from '../errors/gateway-error.ts'
+import { shown as shownName } from './names.ts'
 import type { Person } from './user.ts'
 
 export const PROTOCOL = 'urn:oasis:names:tc:SAML:2.0:protocol'
@@ -59,8 +60,7 @@ export function notTrusted(why: string, cause?: unknown): GatewayError {
   )
 }
 
-/** A value out of a message, so that it can be shown: short, and plain ASCII. */
+/** What a message holds in some place, or that it holds nothing there. */
 export function shown(value: string | undefined): string {
-  if (value === undefined) return 'nothing'
-  return JSON.stringify(value.replace(/[^ -~]/gu, '?').slice(0, 80))
+  return value === undefined ? 'nothing' : shownName(value)
 }

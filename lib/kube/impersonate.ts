@@ -6,6 +6,7 @@
  * Source: k8s.io/client-go transport/round_trippers.go.
  */
 import { GatewayError } from '../errors/gateway-error.ts'
+import { isHeaderSafe } from './header-safe.ts'
 import {
   accountGroups,
   ACCOUNT_EXTRA_PREFIX,
@@ -30,8 +31,6 @@ export const SESSION_EXTRA = 'podgate.dev/session'
 
 /** RFC 7230 token characters except `%`, which starts an escape. */
 const TOKEN_BYTE = /[!#$&'*+\-.^_`|~0-9A-Za-z]/
-/** Header values the API server and Node agree on: visible ASCII and inner spaces. */
-const HEADER_SAFE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 
 function escapeExtraKey(key: string): string {
   let escaped = ''
@@ -43,7 +42,7 @@ function escapeExtraKey(key: string): string {
 }
 
 function assertHeaderSafe(what: string, value: string): void {
-  if (HEADER_SAFE.test(value)) return
+  if (isHeaderSafe(value)) return
   throw new GatewayError(
     'Forbidden',
     `your ${what} holds characters that cannot be passed to the cluster; ask your identity provider's admin for a plain ASCII ${what}`,

@@ -6,6 +6,7 @@
  * one passes over what makes no sense, this one refuses.
  */
 import { GatewayError } from '../errors/gateway-error.ts'
+import { isHeaderSafe } from '../kube/header-safe.ts'
 
 export interface ImpersonationAsk {
   user: string
@@ -20,7 +21,6 @@ const PREFIX = 'impersonate-'
 const EXTRA_PREFIX = 'extra-'
 /** Each group is a question to the API server. */
 const MAX_GROUPS = 16
-const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 
 function malformed(why: string): GatewayError {
   return new GatewayError(
@@ -31,7 +31,7 @@ function malformed(why: string): GatewayError {
 }
 
 function plain(name: string, value: string): string {
-  if (PLAIN.test(value)) return value
+  if (isHeaderSafe(value)) return value
   throw malformed(value === '' ? `${name} is empty` : `${name} is not plain ASCII`)
 }
 
