@@ -12,7 +12,7 @@ import { signInAtGateway } from '../../lib/sandbox/sign-in.ts'
 import type { Bed } from './bed.ts'
 import { openExec, type ExecSocket } from './exec-socket.ts'
 import { atMost, type Findings, Notebook } from './measurement.ts'
-import { startReplica } from './replica.ts'
+import { startReplica } from '../e2e/support/replica.ts'
 import { summarize } from './statistics.ts'
 
 const KEY = Uint8Array.of(0x0a)

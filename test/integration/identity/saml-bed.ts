@@ -1,4 +1,7 @@
 /** A SAML provider that trusts one set of keys, at a moment that stands still. */
+import { randomUUID } from 'node:crypto'
+import { inflateRawSync } from 'node:zlib'
+
 import { expect } from '@jest/globals'
 
 import {
@@ -57,6 +60,53 @@ export function answer(changes: Partial<SamlAnswer> = {}): SamlAnswer {
 
 export function base64(text: string): string {
   return Buffer.from(text).toString('base64')
+}
+
+/** What the provider is asked, by the address that the browser was sent to. */
+export interface Asked {
+  id: string
+  xml: string
+  relayState: string
+}
+
+export function askedOf({ searchParams }: URL): Asked {
+  const request = Buffer.from(searchParams.get('SAMLRequest') ?? '', 'base64')
+  const xml = inflateRawSync(request).toString()
+  return {
+    id: /\bID="([^"]+)"/.exec(xml)?.[1] ?? '',
+    xml,
+    relayState: searchParams.get('RelayState') ?? '',
+  }
+}
+
+/**
+ * The provider's form, filled in now for the one who asked.
+ *
+ * @param base of the provider at the gateway: `https://gate/podgate/sign-in/saml/corp`
+ */
+export function formFor(
+  keys: SamlKeys,
+  base: string,
+  { id, relayState }: Asked,
+  changes: Partial<SamlAnswer> = {},
+): Record<string, string> {
+  const soon = (seconds: number): string => new Date(Date.now() + seconds * 1000).toISOString()
+  const xml = responseXml(
+    answer({
+      assertionId: `_assertion-${randomUUID()}`,
+      inResponseTo: id,
+      subjectInResponseTo: id,
+      destination: `${base}/acs`,
+      recipient: `${base}/acs`,
+      audiences: [[`${base}/metadata`]],
+      notBefore: soon(-30),
+      notOnOrAfter: soon(300),
+      subjectNotOnOrAfter: soon(300),
+      authnInstant: soon(-10),
+      ...changes,
+    }),
+  )
+  return { SAMLResponse: base64(sign(xml, keys.privateKey)), RelayState: relayState }
 }
 
 /** A good response with a signed assertion, but for `changes`. */

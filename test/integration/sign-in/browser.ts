@@ -14,6 +14,10 @@ export class Browser {
   readonly #fetch: HttpsFetch
   /** Does not go to an address like this, and stays before it. */
   stopAt: RegExp | undefined
+  /** Every address it was sent to. */
+  readonly trail: URL[] = []
+  /** Every cookie it was given, also those that are gone. */
+  readonly given: string[] = []
   readonly #cookies = new Map<string, Map<string, string>>()
 
   constructor(ca: string) {
@@ -44,6 +48,7 @@ export class Browser {
     for (const cookie of response.headers.getSetCookie()) {
       const [pair = ''] = cookie.split(';')
       const [name = '', ...value] = pair.split('=')
+      this.given.push(value.join('='))
       if (/Expires=Thu, 01 Jan 1970/i.test(cookie)) jar.delete(name)
       else jar.set(name, value.join('='))
     }
@@ -60,6 +65,7 @@ export class Browser {
       const text = await response.text()
       if (location === null) return { url, code: response.status, text, headers: response.headers }
       url = new URL(location, url)
+      this.trail.push(url)
       body = undefined
       const isEnd = url.protocol === 'http:' || this.stopAt?.test(url.href) === true
       if (isEnd) return { url, code: 0, text: '', headers: response.headers }

@@ -1,7 +1,6 @@
 /** A sign-in with SAML over real sockets: begun at one replica, finished at another. */
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:https'
-import { inflateRawSync } from 'node:zlib'
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 
@@ -12,8 +11,8 @@ import { createSamlProvider } from '../../../lib/identity/saml.ts'
 import { samlProvider } from '../../../lib/sign-in/provider.ts'
 import { createSignInApp } from '../../../lib/sign-in/sign-in-app.ts'
 import { startRevoking, type Revoking } from '../../fakes/revoking.ts'
-import { createSamlKeys, responseXml, sign, type SamlKeys } from '../../fakes/saml-idp.ts'
-import { answer, base64, IDP } from '../identity/saml-bed.ts'
+import { createSamlKeys, type SamlAnswer, type SamlKeys } from '../../fakes/saml-idp.ts'
+import { type Asked, askedOf, formFor, IDP } from '../identity/saml-bed.ts'
 import { Browser, type Page } from './browser.ts'
 
 const REDIRECT = 'http://127.0.0.1:1/callback'
@@ -117,12 +116,6 @@ beforeEach(() => {
   browser.stopAt = /idp\.example/
 })
 
-interface Asked {
-  id: string
-  xml: string
-  relayState: string
-}
-
 /** Up to the provider, and what it is asked there. */
 async function depart(more: Record<string, string> = {}): Promise<Asked> {
   const start = oauth.client.buildAuthorizationUrl(oauth.config, {
@@ -133,41 +126,11 @@ async function depart(more: Record<string, string> = {}): Promise<Asked> {
     provider: 'corp',
     ...more,
   })
-  const { searchParams } = (await browser.go(start)).url
-  const request = Buffer.from(searchParams.get('SAMLRequest') ?? '', 'base64')
-  const xml = inflateRawSync(request).toString()
-  return {
-    id: /\bID="([^"]+)"/.exec(xml)?.[1] ?? '',
-    xml,
-    relayState: searchParams.get('RelayState') ?? '',
-  }
+  return askedOf((await browser.go(start)).url)
 }
 
-let assertions = 0
-
-/** The provider's form, filled in for the one who asked. */
-function formFor(
-  { id, relayState }: Asked,
-  changes: Parameters<typeof answer>[0] = {},
-): Record<string, string> {
-  const acs = `${url}/podgate/sign-in/saml/corp/acs`
-  const soon = (seconds: number): string => new Date(Date.now() + seconds * 1000).toISOString()
-  const xml = responseXml(
-    answer({
-      assertionId: `_assertion-${(assertions += 1)}`,
-      inResponseTo: id,
-      subjectInResponseTo: id,
-      destination: acs,
-      recipient: acs,
-      audiences: [[`${url}/podgate/sign-in/saml/corp/metadata`]],
-      notBefore: soon(-30),
-      notOnOrAfter: soon(300),
-      subjectNotOnOrAfter: soon(300),
-      authnInstant: soon(-10),
-      ...changes,
-    }),
-  )
-  return { SAMLResponse: base64(sign(xml, keys.privateKey)), RelayState: relayState }
+function fill(asked: Asked, changes: Partial<SamlAnswer> = {}): Record<string, string> {
+  return formFor(keys, `${url}/podgate/sign-in/saml/corp`, asked, changes)
 }
 
 function post(form: Record<string, string>, name = 'corp', who = browser): Promise<Page> {
@@ -176,7 +139,7 @@ function post(form: Record<string, string>, name = 'corp', who = browser): Promi
 
 describe('a sign-in with SAML', () => {
   it('gives tokens to the command line, whichever replica hears the answer', async () => {
-    const { url: arrival } = await post(formFor(await depart()))
+    const { url: arrival } = await post(fill(await depart()))
     const { client, config } = oauth
     const tokens = await client.authorizationCodeGrant(config, arrival, {
       pkceCodeVerifier: VERIFIER,
@@ -193,7 +156,7 @@ describe('a sign-in with SAML', () => {
     const asked = await depart({ prompt: 'login' })
     expect(asked.xml).toContain('ForceAuthn="true"')
     const old = new Date(Date.now() - 3_600_000).toISOString()
-    const { url: arrival } = await post(formFor(asked, { authnInstant: old }))
+    const { url: arrival } = await post(fill(asked, { authnInstant: old }))
     expect(arrival.searchParams.get('error_description')).toContain('PODGATE-1416')
   })
 
@@ -207,7 +170,7 @@ describe('a sign-in with SAML', () => {
 
 describe('an answer', () => {
   it('counts once, at all replicas together', async () => {
-    const form = formFor(await depart())
+    const form = fill(await depart())
     expect((await post(form)).url.href).toContain('code=')
     for (let n = 0; n < 2; n += 1) {
       expect(await post(form)).toMatchObject({
@@ -218,7 +181,7 @@ describe('an answer', () => {
   })
 
   it('is of no use in another browser, nor in a second sign-in of the same', async () => {
-    const form = formFor(await depart())
+    const form = fill(await depart())
     expect((await post(form, 'corp', new Browser(ca))).code).toBe(401)
     const second = await depart()
     const moved = { ...form, RelayState: second.relayState }
@@ -228,18 +191,18 @@ describe('an answer', () => {
   })
 
   it('at the door of another provider is refused, and the sign-in is over', async () => {
-    const form = formFor(await depart())
+    const form = fill(await depart())
     expect((await post(form, 'other')).text).toContain('PODGATE-1455')
     expect((await post(form)).text).toContain('PODGATE-1455')
   })
 
-  it.each<[string, Parameters<typeof answer>[0]]>([
+  it.each<[string, Partial<SamlAnswer>]>([
     ['for another gateway', { audiences: [['https://elsewhere']] }],
     ['to nobody who asked', { inResponseTo: '', subjectInResponseTo: '' }],
     ['of another provider', { issuer: 'https://evil' }],
     ['that names somebody of the system', { nameId: 'system:admin' }],
   ])('%s gives nothing', async (_name, changes) => {
-    const { url: arrival } = await post(formFor(await depart(), changes))
+    const { url: arrival } = await post(fill(await depart(), changes))
     expect(arrival.searchParams.get('code')).toBeNull()
     expect(arrival.searchParams.get('error_description')).toMatch(/PODGATE-14\d\d/)
   })
