@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 
 import type { SessionDocument } from '../../lib/recording/session-document.ts'
+import { closed } from '../fakes/closed.ts'
 import { bulkPod, COLD_START_MS, eventually, openShop, type Shop } from './support/shop.ts'
 import { transcriptEvents } from './support/transcript-events.ts'
 
@@ -116,11 +117,6 @@ async function dial({ ports }: Forward, remote: number): Promise<Socket> {
   socket.on('error', () => undefined)
   await once(socket, 'connect')
   return socket
-}
-
-/** However it closes: `once` would reject for one that is reset. */
-async function closed(socket: Socket): Promise<void> {
-  if (!socket.closed) await new Promise<void>((resolve) => socket.once('close', () => resolve()))
 }
 
 /**

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { type ClientRequest, request } from 'node:http'
 import { connect } from 'node:net'
 
+import { closed } from '../../fakes/closed.ts'
 import type { Leg, Outcome, Row } from './matrix-legs.ts'
 import { line, outcomeOf } from './matrix-rows-exec.ts'
 
@@ -33,12 +34,9 @@ async function ask(port: number, path: string, body?: Buffer): Promise<Buffer | 
  * because the forwarding ended first, or does not, as the two goroutines happen to run.
  */
 async function waitForEnd(port: number): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' })
-    socket.on('error', () => undefined)
-    socket.on('close', () => resolve())
-    socket.resume()
-  })
+  const socket = connect({ port, host: '127.0.0.1' })
+  socket.on('error', () => undefined)
+  await closed(socket.resume())
 }
 
 async function upload(port: number, size: number): Promise<string> {

@@ -8,6 +8,7 @@ import express, { type NextFunction, type Request, type Response } from 'express
 
 import { asGatewayError } from '../../../lib/errors/gateway-error.ts'
 import { readForms } from '../../../lib/sign-in/forms.ts'
+import { closed } from '../../fakes/closed.ts'
 
 let server: Server
 const sockets: Socket[] = []
@@ -50,11 +51,6 @@ async function send(text: string): Promise<Socket> {
   await once(socket, 'connect')
   socket.write(text)
   return socket
-}
-
-/** However it closes: `once` would reject for one that is reset. */
-async function closed(socket: Socket): Promise<void> {
-  if (!socket.closed) await new Promise<void>((resolve) => socket.once('close', () => resolve()))
 }
 
 async function head(socket: Socket): Promise<string> {
