@@ -31,18 +31,24 @@ describe('a token', () => {
     return await bed.ask('POST', TOKEN, { 'content-type': type }, bytes)
   }
 
-  it('passes to the client and into no record', async () => {
-    bed = await RoadBed.start(ground, TOKENS)
-    let asked = ''
+  /** The API server gives this, and keeps what it was asked. */
+  function given(answer: object): { asked: string } {
+    const seen = { asked: '' }
     bed.serves(/\/token$/, (request, response) => {
       void readBytes(request).then((body) => {
-        asked = body.toString()
-        json(response, 201, { kind: 'TokenRequest', status: { token: SECRET } })
+        seen.asked = body.toString()
+        json(response, 201, answer)
       })
     })
+    return seen
+  }
+
+  it('passes to the client and into no record', async () => {
+    bed = await RoadBed.start(ground, TOKENS)
+    const seen = given({ kind: 'TokenRequest', status: { token: SECRET } })
     const answer = await mint(WISH)
     expect([answer.code, answer.body.toString()]).toEqual([201, expect.stringContaining(SECRET)])
-    expect(JSON.parse(asked)).toEqual(WISH)
+    expect(JSON.parse(seen.asked)).toEqual(WISH)
     const record = await bed.sealed()
     expect(record).toMatchObject({
       operation: 'TokenRequest',
@@ -62,15 +68,9 @@ describe('a token', () => {
 
   it('is asked for as it was understood, whatever keys come twice', async () => {
     bed = await RoadBed.start(ground, TOKENS)
-    let asked = ''
-    bed.serves(/\/token$/, (request, response) => {
-      void readBytes(request).then((body) => {
-        asked = body.toString()
-        json(response, 201, {})
-      })
-    })
+    const seen = given({})
     await mint('{"spec":{"expirationSeconds":99999999},"spec":{"audiences":["x"]}}')
-    expect(JSON.parse(asked)).toEqual({ spec: { audiences: ['x'] } })
+    expect(JSON.parse(seen.asked)).toEqual({ spec: { audiences: ['x'] } })
     expect((await bed.sealed()).command).toEqual(['--audience=x'])
   })
 
@@ -93,7 +93,7 @@ describe('a token', () => {
 
   it('of which nobody can say what it is asked for says so', async () => {
     bed = await RoadBed.start(ground, TOKENS)
-    bed.serves(/\/token$/, (_request, response) => json(response, 201, {}))
+    given({})
     await mint('k8s\0...', 'application/vnd.kubernetes.protobuf')
     expect((await bed.sealed()).command).toEqual(['--parameters=unknown'])
   })
@@ -108,9 +108,7 @@ describe('a token', () => {
 
   it('is not given to somebody who is revoked while the record of it is being stored', async () => {
     bed = await RoadBed.start(ground, TOKENS)
-    bed.serves(/\/token$/, (_request, response) =>
-      json(response, 201, { status: { token: SECRET } }),
-    )
+    given({ status: { token: SECRET } })
     const { store, revoking } = bed.under
     store.holding = true
     const answer = mint(WISH)
