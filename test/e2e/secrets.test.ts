@@ -9,18 +9,16 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
 import { textAt } from '../../lib/cli/json-value.ts'
-import { openGatewayOAuth, type GatewayOAuth } from '../../lib/cli/sign-in/gateway-oauth.ts'
+import { openGatewayOAuth } from '../../lib/cli/sign-in/gateway-oauth.ts'
 import { createHttpsFetch } from '../../lib/https/https-fetch.ts'
 import { signIn as signInAtProvider } from '../../lib/sandbox/sign-in.ts'
 import { createSamlKeys, type SamlKeys } from '../fakes/saml-idp.ts'
 import { askedOf, formFor, IDP } from '../integration/identity/saml-bed.ts'
+import { authorizeUrl, REDIRECT, VERIFIER } from '../integration/sign-in/asking-command.ts'
 import { Browser, fieldOf, type Page } from '../integration/sign-in/browser.ts'
 import { startReplica, type Replica } from './support/replica.ts'
 import { COLD_START_MS, openShop, type Shop } from './support/shop.ts'
 
-const REDIRECT = 'http://127.0.0.1:1/callback'
-const VERIFIER = 'a-verifier-that-nobody-else-has-0123456789-abc'
-const STATE = 'a-state-of-the-command-line'
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 
 let shop: Shop
@@ -73,17 +71,6 @@ afterAll(async () => {
   await shop.close()
 }, 60_000)
 
-/** The address of a gateway's sign-in for a command that waits on the loopback. */
-async function authorizeUrl(oauth: GatewayOAuth, provider: string): Promise<URL> {
-  return oauth.client.buildAuthorizationUrl(oauth.config, {
-    redirect_uri: REDIRECT,
-    code_challenge: await oauth.client.calculatePKCECodeChallenge(VERIFIER),
-    code_challenge_method: 'S256',
-    state: STATE,
-    provider,
-  })
-}
-
 /** What the token endpoint answers, good or bad. */
 async function ask(url: string, form: Record<string, string>): Promise<Record<string, unknown>> {
   const answer = await createHttpsFetch({ ca })(`${url}/podgate/sign-in/token`, {
@@ -95,12 +82,11 @@ async function ask(url: string, form: Record<string, string>): Promise<Record<st
 }
 
 async function redeem(url: string, code: string, verifier = VERIFIER) {
-  const redirectUri = { redirect_uri: REDIRECT }
   return await ask(url, {
     grant_type: 'authorization_code',
     code,
     code_verifier: verifier,
-    ...redirectUri,
+    redirect_uri: REDIRECT,
   })
 }
 
@@ -123,7 +109,7 @@ async function withBrowser(): Promise<void> {
   const { url } = shop.sandbox.json.gateway
   const oauth = await openGatewayOAuth({ server: url, ca }, {})
   const good = new Browser(ca)
-  const start = await authorizeUrl(oauth, '')
+  const start = await authorizeUrl(oauth)
   const arrival = await good.signIn(await good.go(start), 'ana', password)
   const code = arrival.url.searchParams.get('code') ?? ''
   keepTokens(await redeem(url, code))
@@ -189,7 +175,7 @@ async function withSaml(): Promise<void> {
   const begin = async (): Promise<{ browser: Browser; form: Record<string, string> }> => {
     const browser = new Browser(ca)
     browser.stopAt = /idp\.example/
-    const asked = askedOf((await browser.go(await authorizeUrl(oauth, 'staff'))).url)
+    const asked = askedOf((await browser.go(await authorizeUrl(oauth, { provider: 'staff' }))).url)
     return { browser, form: formFor(keys, base, asked) }
   }
   const post = async (who: Browser, form: Record<string, string>): Promise<Page> => {
@@ -225,11 +211,11 @@ async function halfWay(): Promise<void> {
   const { url } = shop.sandbox.json.gateway
   const oauth = await openGatewayOAuth({ server: url, ca }, {})
   const away = new Browser(ca)
-  await away.go(await authorizeUrl(oauth, ''))
+  await away.go(await authorizeUrl(oauth))
   keepTrail(away)
   const back = new Browser(ca)
   const { url: arrival } = await back.signIn(
-    await back.go(await authorizeUrl(oauth, '')),
+    await back.go(await authorizeUrl(oauth)),
     'ana',
     password,
   )

@@ -3,12 +3,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TokenEndpointResponse } from 'openid-client'
 
 import type { GatewayOAuth } from '../../../lib/cli/sign-in/gateway-oauth.ts'
+import { authorizeUrl, REDIRECT, STATE, VERIFIER } from './asking-command.ts'
 import { Browser, type Page } from './browser.ts'
 import { startSignInBed, type SignInBed } from './sign-in-bed.ts'
-
-const REDIRECT = 'http://127.0.0.1:1/callback'
-const VERIFIER = 'v'.repeat(43)
-const STATE = 'a-state-of-the-command-line'
 
 let bed: SignInBed
 let oauth: GatewayOAuth
@@ -31,19 +28,9 @@ afterEach(() => {
   bed.ahead.ms = 0
 })
 
-async function startUrl(more: Record<string, string> = {}): Promise<URL> {
-  return oauth.client.buildAuthorizationUrl(oauth.config, {
-    redirect_uri: REDIRECT,
-    code_challenge: await oauth.client.calculatePKCECodeChallenge(VERIFIER),
-    code_challenge_method: 'S256',
-    state: STATE,
-    ...more,
-  })
-}
-
 /** As ana, up to where the browser goes back to the command line. */
 async function arrive(more: Record<string, string> = {}, consent = 'yes'): Promise<URL> {
-  const page = await browser.go(await startUrl(more))
+  const page = await browser.go(await authorizeUrl(oauth, more))
   const { url } = await browser.signIn(page, 'ana', bed.passwordOf('ana'), consent)
   return url
 }
@@ -56,10 +43,7 @@ function redeem(arrival: URL, verifier = VERIFIER): Promise<TokenEndpointRespons
 }
 
 async function whois(token: string): Promise<string> {
-  const user = await bed.identify({
-    headers: { authorization: `Bearer ${token}` },
-    socket: undefined as never,
-  })
+  const user = await bed.identify({ headers: { authorization: `Bearer ${token}` } })
   return `${user.username} of ${user.groups.join()} by ${user.credential.kind}`
 }
 
@@ -94,7 +78,7 @@ describe('a sign-in with a browser', () => {
   it('asks the provider for a new sign-in where a fresh one is wanted, and knows when it was', async () => {
     await arrive()
     // The same browser: the provider knows it, and asks all the same.
-    const page = await browser.go(await startUrl({ prompt: 'login', max_age: '0' }))
+    const page = await browser.go(await authorizeUrl(oauth, { prompt: 'login', max_age: '0' }))
     expect(page.text).toContain('name="password"')
     const back = await browser.signIn(page, 'ana', bed.passwordOf('ana'))
     const { access_token: token } = await redeem(back.url)
@@ -192,7 +176,7 @@ describe('a browser that comes back from the provider', () => {
   })
 
   it('is refused after ten minutes', async () => {
-    const page = await browser.go(await startUrl())
+    const page = await browser.go(await authorizeUrl(oauth))
     bed.ahead.ms = 10 * 60_000 + 1
     const late = await browser.signIn(page, 'ana', bed.passwordOf('ana'))
     expect([late.code, late.text]).toEqual([401, expect.stringContaining('PODGATE-1455')])
@@ -226,7 +210,7 @@ describe('a request to begin', () => {
     ['a provider that there is not', { provider: '<script>alert(1)</script>' }],
     ['an acr with a line break', { acr_values: 'a\u0001b' }],
   ])('with %s is refused on a page, and goes nowhere', async (_name, more) => {
-    const page = await browser.go(await startUrl(more))
+    const page = await browser.go(await authorizeUrl(oauth, more))
     expect(page.url.origin).toBe(bed.url)
     expect([page.code, page.text]).toEqual([400, expect.stringContaining('PODGATE-1456')])
     expect(page.text).not.toContain('<script>alert')
@@ -247,7 +231,7 @@ describe('a request to begin', () => {
     try {
       await other.provider.stop()
       const visitor = new Browser(other.ca)
-      const url = (await startUrl()).href.replace(bed.url, other.url)
+      const url = (await authorizeUrl(oauth)).href.replace(bed.url, other.url)
       const page: Page = await visitor.go(url)
       expect([page.code, page.text]).toEqual([503, expect.stringContaining('PODGATE-1420')])
       await other.provider.start()

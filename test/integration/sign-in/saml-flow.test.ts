@@ -13,11 +13,9 @@ import { createSignInApp } from '../../../lib/sign-in/sign-in-app.ts'
 import { startRevoking, type Revoking } from '../../fakes/revoking.ts'
 import { createSamlKeys, type SamlAnswer, type SamlKeys } from '../../fakes/saml-idp.ts'
 import { type Asked, askedOf, formFor, IDP } from '../identity/saml-bed.ts'
+import { authorizeUrl, STATE, VERIFIER } from './asking-command.ts'
 import { Browser, type Page } from './browser.ts'
 
-const REDIRECT = 'http://127.0.0.1:1/callback'
-const VERIFIER = 'v'.repeat(43)
-const STATE = 'a-state-of-the-command-line'
 const IDP_URL = 'https://idp.example/sso'
 
 let keys: SamlKeys
@@ -118,14 +116,7 @@ beforeEach(() => {
 
 /** Up to the provider, and what it is asked there. */
 async function depart(more: Record<string, string> = {}): Promise<Asked> {
-  const start = oauth.client.buildAuthorizationUrl(oauth.config, {
-    redirect_uri: REDIRECT,
-    code_challenge: await oauth.client.calculatePKCECodeChallenge(VERIFIER),
-    code_challenge_method: 'S256',
-    state: STATE,
-    provider: 'corp',
-    ...more,
-  })
+  const start = await authorizeUrl(oauth, { provider: 'corp', ...more })
   return askedOf((await browser.go(start)).url)
 }
 

@@ -225,7 +225,7 @@ describe('an access token that a machine has by client credentials', () => {
     const token = await bed.machineToken()
     const machine = { username: 'client:deployer', groups: [], signIn: { amr: [] } }
     const headers = { authorization: `Bearer ${token}` }
-    await expect(bed.identify({ headers, socket: undefined as never })).resolves.toMatchObject({
+    await expect(bed.identify({ headers })).resolves.toMatchObject({
       ...machine,
       credential: { kind: 'AccessToken' },
     })

@@ -160,8 +160,7 @@ export async function startSignInBed(
     providers: signIns.map((signIn) => oidcProvider(signIn, redirectUri)),
     store: revoking.logins,
     logins,
-    verifyToken: async (token) =>
-      await identify({ headers: { authorization: `Bearer ${token}` }, socket: undefined as never }),
+    verifyToken: async (token) => await identify({ headers: { authorization: `Bearer ${token}` } }),
     endLogins: revoking.revoker.endLogins,
     assertMayBegin,
     onSignIn: (person, name) => void log.push(`${person.username} by ${name}`),

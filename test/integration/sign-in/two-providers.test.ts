@@ -207,8 +207,7 @@ describe.each(Object.entries(PROVIDERS))('with %s provider', (_name, provider) =
 
   it('whom an admin revokes is out at once, cannot renew, and cannot sign in again', async () => {
     const { token, refresh } = await login(provider.signIn)
-    const identify = () =>
-      bed.identify({ headers: { authorization: `Bearer ${token}` }, socket: undefined as never })
+    const identify = () => bed.identify({ headers: { authorization: `Bearer ${token}` } })
     await expect(identify()).resolves.toMatchObject({ username })
     const target = { kind: 'User', username } as const
     const rule = await bed.revoking.revoker.revoke({ target, block: true, by: 'bo', reason: 'x' })
